@@ -1,0 +1,60 @@
+"""Opaque cursors: where a page begins."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from app.errors import FieldError, InvalidRequestError
+
+Item = TypeVar("Item")
+
+
+def encode_cursor(position: UUID | int) -> str:
+    """A cursor behind this item."""
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+def decode_uuid(cursor: str | None) -> UUID | None:
+    """The id behind a cursor of jobs. Raises InvalidRequestError."""
+    if cursor is None:
+        return None
+    try:
+        return UUID(_decode(cursor))
+    except ValueError as error:
+        raise _bad_cursor() from error
+
+
+def decode_position(cursor: str | None) -> int:
+    """The position behind a cursor of frames, -1 for the first page. Raises InvalidRequestError."""
+    if cursor is None:
+        return -1
+    try:
+        position = int(_decode(cursor))
+    except ValueError as error:
+        raise _bad_cursor() from error
+    if not 0 <= position < 2**31:
+        raise _bad_cursor()
+    return position
+
+
+def split_page(items: Sequence[Item], *, limit: int) -> tuple[Sequence[Item], Item | None]:
+    """The page, and its last item where more follow. Ask for ``limit + 1`` items."""
+    page = items[:limit]
+    return page, page[-1] if len(items) > limit else None
+
+
+def _decode(cursor: str) -> str:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+    except binascii.Error as error:
+        raise _bad_cursor() from error
+
+
+def _bad_cursor() -> InvalidRequestError:
+    return InvalidRequestError(
+        "The cursor is not one of ours. Take it from 'next_cursor', or leave it out to start again.",
+        errors=[FieldError(pointer="/query/cursor", detail="unknown cursor")],
+    )

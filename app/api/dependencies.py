@@ -1,0 +1,89 @@
+"""What endpoints ask for: the process's resources, a session, a job's id."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.concurrency import run_in_threadpool
+
+from app.api.waiting import JobWaiters
+from app.broker import Doorbell
+from app.db.models import Job
+from app.errors import NotFoundError
+from app.schemas import JobOptions
+from app.services import jobs
+from app.settings import Settings
+from app.storage import ClipStorage, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What lives as long as the process; for async endpoints also the services they call in a thread."""
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    storage: ClipStorage
+    doorbell: Doorbell
+    waiters: JobWaiters
+
+    def submit(self, upload: Upload, clip_name: str | None, options: JobOptions) -> tuple[Job, int | None]:
+        """``jobs.submit_job`` in a session of its own."""
+        with self.sessions() as session:
+            job_id = jobs.submit_job(
+                session, self.storage, self.doorbell, upload=upload, clip_name=clip_name, options=options
+            )
+            return jobs.get_job(session, job_id)
+
+    async def await_job(self, job_id: UUID, *, seconds: float) -> tuple[Job, int | None]:
+        """``jobs.get_job`` once the job has ended, or the time is over; no thread is held while it waits."""
+        found: tuple[Job, int | None]
+
+        async def has_ended() -> bool:
+            nonlocal found
+            found = await run_in_threadpool(self._get_job, job_id)
+            return found[0].status.is_final
+
+        if not await has_ended():
+            timeout = min(timedelta(seconds=seconds), self.settings.wait_max)
+            await self.waiters.wait_until(job_id, has_ended, timeout=timeout)
+        return found
+
+    def _get_job(self, job_id: UUID) -> tuple[Job, int | None]:
+        with self.sessions() as session:
+            return jobs.get_job(session, job_id)
+
+
+def get_resources(request: Request) -> Resources:
+    """The resources that the lifespan made."""
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+ResourcesDep = Annotated[Resources, Depends(get_resources)]
+
+
+def get_session(resources: ResourcesDep) -> Iterator[Session]:
+    """A session for one request; services open and commit its transactions."""
+    with resources.sessions() as session:
+        yield session
+
+
+SessionDep = Annotated[Session, Depends(get_session)]
+
+
+def parse_job_id(job_id: Annotated[str, Path(examples=["job_0199c1f27d0a7c3e8a51b0c2d3e4f506"])]) -> UUID:
+    """``job_<32 hex digits>`` as a UUID. Raises NotFoundError: a malformed id names no job."""
+    prefix, _, digits = job_id.partition("_")
+    try:
+        if prefix == "job" and len(digits) == 32:
+            return UUID(hex=digits)
+    except ValueError:
+        pass
+    raise NotFoundError("There is no such job. An id looks like job_0199c1f27d0a7c3e8a51b0c2d3e4f506.")
+
+
+JobId = Annotated[UUID, Depends(parse_job_id)]

@@ -1,0 +1,94 @@
+"""Renders every error as a problem document (RFC 9457), in one place."""
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+
+from app.errors import FieldError, InvalidRequestError, NotFoundError, OverloadedError, UnmaskError
+from app.log import make_logger
+from app.schemas import Problem, ProblemField
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class _MethodNotAllowedError(UnmaskError):
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+
+
+class _InternalError(UnmaskError):
+    code, status, title, retryable = "internal", 500, "Internal error", True
+
+
+def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
+    """The response for an error; the request id comes from the log context."""
+    problem = Problem(
+        type=f"urn:unmask:problem:{error.code}",
+        title=error.title,
+        status=error.status,
+        code=error.code,
+        detail=error.detail,
+        instance=path,
+        request_id=structlog.contextvars.get_contextvars().get("request_id", ""),
+        retryable=error.retryable,
+        errors=[ProblemField(pointer=field.pointer, detail=field.detail) for field in error.errors],
+    )
+    response = JSONResponse(problem.model_dump(mode="json"), status_code=error.status, media_type=MEDIA_TYPE)
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
+
+
+def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
+    """Pydantic's errors as pointers; ``prefix`` is where the validated value sits in the request."""
+    return [
+        FieldError(pointer=prefix + "".join(f"/{part}" for part in error["loc"]), detail=error["msg"])
+        for error in errors
+    ]
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Registers the handlers."""
+    log = make_logger(part="api")
+
+    @app.exception_handler(UnmaskError)
+    def _ours(request: Request, error: UnmaskError) -> JSONResponse:
+        return problem_response(error, path=request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        invalid = InvalidRequestError(
+            "Some fields are not valid; 'errors' names them.", errors=field_errors(list(error.errors()))
+        )
+        return problem_response(invalid, path=request.url.path)
+
+    @app.exception_handler(HTTPException)
+    def _routing(request: Request, error: HTTPException) -> JSONResponse:
+        path = request.url.path
+        if error.status_code == 405:
+            response = problem_response(
+                _MethodNotAllowedError(f"{path} does not know the method {request.method}."), path=path
+            )
+            response.headers.update(error.headers or {})
+            return response
+        return problem_response(NotFoundError(f"There is no {path}. See /docs for what there is."), path=path)
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(InterfaceError)
+    def _database_away(request: Request, error: Exception) -> JSONResponse:
+        log.error("database_unreachable", error=str(error))
+        overloaded = OverloadedError(
+            "The database does not answer at the moment. Try again.", retry_after_seconds=5
+        )
+        return problem_response(overloaded, path=request.url.path)
+
+    @app.exception_handler(Exception)
+    def _defect(request: Request, error: Exception) -> JSONResponse:
+        log.error("request_failed", exc_info=error)
+        internal = _InternalError(
+            "Something broke on our side. The request id finds it in the server's log."
+        )
+        return problem_response(internal, path=request.url.path)

@@ -1,0 +1,51 @@
+"""Gives each request an id, binds it to the logs, and logs one event when the request ends."""
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uuid_utils.compat import uuid7
+
+from app.log import make_logger
+
+_SAFE_ID = re.compile(r"[\w.:-]{1,100}")
+_QUIET = {"/livez", "/readyz"}
+
+
+class RequestContextMiddleware:
+    """Takes ``X-Request-Id`` from the client where it is harmless, else makes one; sends it back."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log = make_logger(part="api")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _SAFE_ID.fullmatch(given) else f"req_{uuid7().hex}"
+        status = 500
+        start = time.perf_counter()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                if scope["path"] not in _QUIET:
+                    self._log.info(
+                        "request",
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=status,
+                        seconds=round(time.perf_counter() - start, 3),
+                    )

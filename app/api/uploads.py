@@ -1,0 +1,252 @@
+"""Receives a clip: multipart or raw, streamed to the storage, capped, and judged by its first bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from pydantic import ValidationError
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+
+from app.api.error_handlers import field_errors
+from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutError, UnsupportedMediaError
+from app.schemas import JobOptions
+from app.settings import Settings
+from app.storage import Upload
+
+OPTIONS_HEADER = "Unmask-Options"
+SNIFF_BYTES = 512
+_NAME_MAX = 255
+_FORM_OVERHEAD_BYTES = 16 * 2**10
+"""What boundaries and part headers may add to the clip and the options."""
+
+_VIDEO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"M4A ", b"M4B ")
+_TS_PACKETS = ((0, 188), (4, 192))
+"""Where the sync byte stands, and the packet length, of MPEG-TS and of M2TS."""
+
+
+@dataclass(slots=True)
+class ClipForm:
+    """What came with an upload."""
+
+    clip_name: str | None = None
+    options: JobOptions = field(default_factory=JobOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """Caps of one upload."""
+
+    clip_max_bytes: int
+    options_max_bytes: int
+    idle_timeout: timedelta
+
+
+def limits_of(settings: Settings) -> UploadLimits:
+    """The caps that the operator set."""
+    return UploadLimits(
+        clip_max_bytes=settings.clip_max_bytes,
+        options_max_bytes=settings.options_max_bytes,
+        idle_timeout=settings.upload_idle_timeout,
+    )
+
+
+class _Sink(Protocol):
+    def feed(self, chunk: bytes) -> bytes: ...
+
+    def finish(self) -> ClipForm: ...
+
+
+def declared_bytes(request: Request, limits: UploadLimits) -> int:
+    """The length that the client declares, 0 where it declares none. Raises ClipTooLargeError before the body."""
+    length = request.headers.get("content-length", "")
+    declared = int(length) if length.isdecimal() else 0
+    if declared > limits.clip_max_bytes + limits.options_max_bytes + _FORM_OVERHEAD_BYTES:
+        raise _too_large(limits)
+    return declared
+
+
+async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -> ClipForm:
+    """Streams the clip of a request into an upload.
+
+    Raises:
+        InvalidRequestError: The form or the options are malformed, or there is no clip.
+        ClipTooLargeError: The clip is larger than the limit; told as soon as it is.
+        UnsupportedMediaError: The first bytes are not a video's.
+        RequestTimeoutError: The client went silent.
+        StorageFullError: The disk is full.
+    """
+    sink = _make_sink(request, limits)
+    head = b""
+    async for chunk in _body(request, limits.idle_timeout):
+        clip_bytes = sink.feed(chunk)
+        if upload.size_bytes + len(clip_bytes) > limits.clip_max_bytes:
+            raise _too_large(limits)
+        if len(head) < SNIFF_BYTES and clip_bytes:
+            head += clip_bytes[: SNIFF_BYTES - len(head)]
+            if len(head) == SNIFF_BYTES:
+                _check_head(head)
+        if clip_bytes:
+            await run_in_threadpool(upload.write, clip_bytes)
+    form = sink.finish()
+    _check_head(head)
+    return form
+
+
+def is_video(head: bytes) -> bool:
+    """Whether a file that starts so may be MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."""
+    if head[4:8] == b"ftyp":
+        return head[8:12] not in _IMAGE_BRANDS
+    if head[4:8] in _VIDEO_BOXES or head.startswith(b"\x1a\x45\xdf\xa3"):
+        return True
+    if head[:4] == b"RIFF":
+        return head[8:12] == b"AVI "
+    return any(head[at : at + 1] == b"G" == head[at + step : at + step + 1] for at, step in _TS_PACKETS)
+
+
+def _check_head(head: bytes) -> None:
+    if not head:
+        raise UnsupportedMediaError("The clip has no bytes. Send the video file itself.")
+    if not is_video(head):
+        raise UnsupportedMediaError(
+            "This is not a video file that we read. Send MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."
+        )
+
+
+def _too_large(limits: UploadLimits) -> ClipTooLargeError:
+    return ClipTooLargeError(
+        f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one."
+    )
+
+
+async def _body(request: Request, idle_timeout: timedelta) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    seconds = idle_timeout.total_seconds()
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), timeout=seconds)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"Nothing came for {seconds:g} seconds. Send the clip again.") from error
+        except ClientDisconnect as error:
+            raise RequestTimeoutError("The connection was cut during the upload.") from error
+
+
+def _make_sink(request: Request, limits: UploadLimits) -> _Sink:
+    content_type, parameters = parse_options_header(request.headers.get("content-type", ""))
+    if content_type == b"multipart/form-data" and parameters.get(b"boundary"):
+        return _MultipartSink(parameters[b"boundary"], limits)
+    if content_type == b"application/octet-stream":
+        return _RawSink(request.headers.get(OPTIONS_HEADER, "{}"))
+    raise UnsupportedMediaError(
+        "Send the clip as multipart/form-data (parts 'file' and 'options') or as application/octet-stream."
+    )
+
+
+def _parse_options(text: str | bytes, *, prefix: str) -> JobOptions:
+    try:
+        return JobOptions.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidRequestError(
+            "The options are not valid; 'errors' names the fields.",
+            errors=field_errors(error.errors(), prefix=prefix),
+        ) from error
+
+
+class _RawSink:
+    """The body is the clip; its options stand in a header."""
+
+    def __init__(self, options: str) -> None:
+        self._form = ClipForm(options=_parse_options(options, prefix="/options"))
+
+    def feed(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def finish(self) -> ClipForm:
+        return self._form
+
+
+class _MultipartSink:
+    """The body is a form (RFC 7578): exactly one part ``file``, at most one part ``options``."""
+
+    def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
+        self._limits = limits
+        self._clip_name: str | None = None
+        self._clip = bytearray()
+        self._options = bytearray()
+        self._seen: set[str] = set()
+        self._part = ""
+        self._header_name = b""
+        self._header_value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._is_complete = False
+        callbacks: dict[str, Any] = {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_end": self._on_end,
+        }
+        self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Takes a piece of the body; returns the bytes of the clip in it."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise InvalidRequestError(f"The multipart body is malformed: {error}.") from error
+        clip_bytes = bytes(self._clip)
+        self._clip.clear()
+        return clip_bytes
+
+    def finish(self) -> ClipForm:
+        if not self._is_complete:
+            raise InvalidRequestError("The multipart body ends too early. Send the clip again.")
+        if "file" not in self._seen:
+            raise InvalidRequestError("The form has no part named 'file'. Put the clip there.")
+        options = _parse_options(bytes(self._options), prefix="/options") if self._options else JobOptions()
+        return ClipForm(clip_name=self._clip_name, options=options)
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end].lower()
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._part = parameters.get(b"name", b"").decode(errors="replace")
+        if self._part not in {"file", "options"}:
+            raise InvalidRequestError(f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'.")
+        if self._part in self._seen:
+            raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip a job.")
+        self._seen.add(self._part)
+        if self._part == "file" and (name := parameters.get(b"filename")):
+            # Kept for people to read; no path is ever made of it.
+            self._clip_name = unquote(name.decode(errors="replace")).replace("\x00", "")[:_NAME_MAX] or None
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part == "file":
+            self._clip += data[start:end]
+            return
+        self._options += data[start:end]
+        if len(self._options) > self._limits.options_max_bytes:
+            raise InvalidRequestError(f"The options may have {self._limits.options_max_bytes} bytes.")
+
+    def _on_end(self) -> None:
+        self._is_complete = True
+

@@ -1,0 +1,115 @@
+"""Rows as what clients see, and the headers and formats that go with it."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from app import schemas
+from app.api.cursors import encode_cursor, split_page
+from app.db.models import FrameScore, Job
+
+_POLL_AFTER_SECONDS = 1
+
+
+def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
+    """A job as clients see it."""
+    self_link = f"/v1/jobs/{job.public_id}"
+    return schemas.Job(
+        id=job.public_id,
+        status=job.status,
+        verdict=job.verdict,
+        external_id=job.external_id,
+        metadata=job.client_metadata,
+        clip=schemas.ClipSummary(name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes),
+        attempts=job.attempt,
+        queue_position=queue_position,
+        progress=_view_progress(job),
+        failure=_view_failure(job),
+        result=schemas.Result.model_validate(job.result.payload) if job.result else None,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        links=schemas.Links(self=self_link, result=f"{self_link}/result", frames=f"{self_link}/frames"),
+    )
+
+
+def _view_progress(job: Job) -> schemas.Progress | None:
+    if job.phase is None or job.progress_done is None:
+        return None
+    return schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
+
+
+def _view_failure(job: Job) -> schemas.Failure | None:
+    if job.failure_code is None:
+        return None
+    return schemas.Failure(
+        code=job.failure_code,
+        message=job.failure_message or "",
+        retryable=bool(job.failure_retryable),
+        attempt=job.attempt,
+    )
+
+
+def respond_job(request: Request, job: schemas.Job, *, status_code: int = 200) -> Response:
+    """A job with ETag (304 where the client has it already) and, until the job ends, Retry-After."""
+    headers = {} if job.status.is_final else {"Retry-After": str(_POLL_AFTER_SECONDS)}
+    if status_code == 202:
+        headers["Location"] = job.links.self
+        return _respond_json(job, status_code=202, headers=headers)
+    headers["ETag"] = f'"{hashlib.sha256(job.model_dump_json().encode()).hexdigest()[:32]}"'
+    known = request.headers.get("if-none-match", "")
+    if known == "*" or headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
+        return Response(status_code=304, headers=headers)
+    return _respond_json(job, headers=headers)
+
+
+def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
+    """A page of jobs; give one more than the limit where there are more."""
+    page, last = split_page(jobs, limit=limit)
+    cursor = encode_cursor(last.id) if last else None
+    items = [view_job(job) for job in page]
+    return _respond_json(schemas.JobPage(items=items, next_cursor=cursor), headers=_link_next(request, cursor))
+
+
+def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) -> Response:
+    """A page of frames as the client likes it (Accept): JSON, NDJSON, CSV."""
+    page, last = split_page(rows, limit=limit)
+    cursor = encode_cursor(last.position) if last else None
+    frames = [schemas.Frame.model_validate(row.payload) for row in page]
+    headers = {"Vary": "Accept"} | _link_next(request, cursor)
+    accept = request.headers.get("accept", "")
+    if "application/x-ndjson" in accept:
+        lines = "".join(frame.model_dump_json() + "\n" for frame in frames)
+        return Response(lines, media_type="application/x-ndjson", headers=headers)
+    if "text/csv" in accept:
+        return Response(_as_csv(frames), media_type="text/csv", headers=headers)
+    return _respond_json(schemas.FramePage(items=frames, next_cursor=cursor), headers=headers)
+
+
+def _link_next(request: Request, cursor: str | None) -> dict[str, str]:
+    if cursor is None:
+        return {}
+    return {"Link": f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'}
+
+
+def _as_csv(frames: Sequence[schemas.Frame]) -> str:
+    columns = [name for name in schemas.Frame.model_fields if name != "box"]
+    box_columns = [f"box_{name}" for name in schemas.Box.model_fields]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=[*columns, *box_columns], lineterminator="\r\n")
+    writer.writeheader()
+    for frame in frames:
+        row = frame.model_dump(mode="json")
+        row.update({f"box_{name}": value for name, value in row.pop("box").items()})
+        writer.writerow(row)
+    return text.getvalue()
+
+
+def _respond_json(model: BaseModel, *, headers: dict[str, str], status_code: int = 200) -> Response:
+    return Response(
+        model.model_dump_json(), status_code=status_code, headers=headers, media_type="application/json"
+    )

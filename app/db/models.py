@@ -1,0 +1,135 @@
+"""The tables: a job, its transitions, its result, its frames."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, func, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+from uuid_utils.compat import uuid7
+
+from app.db.base import Base
+from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
+
+
+def _words(kind: type[JobStatus | Phase | Verdict | FailureCode]) -> Enum:
+    """Stored as text with its value; a check in Python, so that a new word needs no migration."""
+    return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])
+
+
+class IllegalTransitionError(Exception):
+    """A defect in the caller: the job cannot move from its status to that one."""
+
+
+class Job(Base):
+    """One request to judge one clip. The row is the truth; a message in Redis only carries its id."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease_while_running"),
+        Index("ix_jobs_queue", "created_at", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    status: Mapped[JobStatus] = mapped_column(_words(JobStatus), default=JobStatus.QUEUED)
+    external_id: Mapped[str | None] = mapped_column(index=True)
+    client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    clip_name: Mapped[str | None]
+    clip_sha256: Mapped[str] = mapped_column(index=True)
+    clip_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    attempt: Mapped[int] = mapped_column(default=0)
+    """Number of the latest attempt; it fences off the writes of earlier ones."""
+    lost_attempts: Mapped[int] = mapped_column(default=0)
+    """Attempts whose worker vanished; one that was asked to stop does not count."""
+    lease_owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    phase: Mapped[Phase | None] = mapped_column(_words(Phase))
+    progress_done: Mapped[int | None]
+    progress_total: Mapped[int | None]
+
+    verdict: Mapped[Verdict | None] = mapped_column(_words(Verdict), index=True)
+    failure_code: Mapped[FailureCode | None] = mapped_column(_words(FailureCode))
+    failure_message: Mapped[str | None]
+    failure_retryable: Mapped[bool | None]
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    queued_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    deleted_at: Mapped[datetime | None]
+
+    transitions: Mapped[list["Transition"]] = relationship(lazy="raise", order_by="Transition.id")
+    result: Mapped["Result | None"] = relationship(lazy="raise")
+
+    @property
+    def public_id(self) -> str:
+        """The id that clients see."""
+        return f"job_{self.id.hex}"
+
+    def move_to(self, status: JobStatus, *, at: datetime, worker: str | None = None) -> "Transition":
+        """Changes the status; the only place that does.
+
+        Args:
+            status: The next status.
+            at: The database's time.
+            worker: Who moved the job, where it was a worker.
+
+        Returns:
+            The record of the move; the caller adds it to its session.
+
+        Raises:
+            IllegalTransitionError: The move is not in ``NEXT_STATUSES``.
+        """
+        if status not in NEXT_STATUSES[self.status]:
+            raise IllegalTransitionError(f"{self.public_id}: {self.status} -> {status}")
+        self.status = status
+        self.lease_owner = self.lease_until = self.phase = self.progress_done = self.progress_total = None
+        if status is JobStatus.QUEUED:
+            self.queued_at = at
+        if status.is_final:
+            self.finished_at = at
+        return Transition(job_id=self.id, status=status, attempt=self.attempt, worker=worker, at=at)
+
+    def bury(self, *, at: datetime) -> None:
+        """Leaves a tombstone: what the client said about the clip goes, the fact that there was a job stays."""
+        self.deleted_at = at
+        self.clip_name = self.external_id = None
+        self.client_metadata = {}
+
+
+class Transition(Base):
+    """One change of a job's status: append-only history."""
+
+    __tablename__ = "transitions"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    status: Mapped[JobStatus] = mapped_column(_words(JobStatus))
+    attempt: Mapped[int]
+    worker: Mapped[str | None]
+    at: Mapped[datetime]
+
+
+class Result(Base):
+    """What the detector found. The primary key is the job's: a second result cannot be stored."""
+
+    __tablename__ = "results"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int]
+    payload: Mapped[dict[str, Any]]
+    """``schemas.Result`` as JSON."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class FrameScore(Base):
+    """One face in one sampled frame, in the order of the clip."""
+
+    __tablename__ = "frame_scores"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    payload: Mapped[dict[str, Any]]
+    """``schemas.Frame`` as JSON."""

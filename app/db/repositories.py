@@ -1,0 +1,181 @@
+"""All SQL of the service. A repository takes a session and never commits."""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, delete, event, func, insert, select, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
+
+from app.db.models import FrameScore, Job, Result, Transition
+from app.errors import NotFoundError
+from app.states import JobStatus, Phase, Verdict
+
+JOB_CHANNEL = "unmask_jobs"
+"""Postgres channel on which every transition is announced, with the job's id."""
+
+
+@event.listens_for(Transition, "after_insert")
+def _announce_transition(_mapper: Mapper[Transition], connection: Connection, transition: Transition) -> None:
+    """Wakes the requests that wait for the job; Postgres sends it at the commit, or never."""
+    connection.execute(select(func.pg_notify(JOB_CHANNEL, str(transition.job_id))))
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs a list shows; None means any."""
+
+    status: JobStatus | None = None
+    verdict: Verdict | None = None
+    sha256: str | None = None
+    external_id: str | None = None
+    created_after: datetime | None = None
+
+
+def database_time(session: Session) -> datetime:
+    """The database's clock, the only one that leases are measured by."""
+    return session.execute(select(func.clock_timestamp())).scalar_one()
+
+
+def add_job(session: Session, job: Job) -> None:
+    """Inserts a queued job with the first line of its history."""
+    session.add(job)
+    session.flush()
+    session.add(
+        Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at)
+    )
+
+
+def find_job(session: Session, job_id: UUID) -> Job | None:
+    """A job with its result."""
+    return session.execute(_with_result().where(Job.id == job_id)).scalar_one_or_none()
+
+
+def get_job_for_update(session: Session, job_id: UUID) -> Job:
+    """A locked job. Raises NotFoundError."""
+    job = session.get(Job, job_id, with_for_update=True)
+    if job is None:
+        raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
+    return job
+
+
+def list_jobs(session: Session, *, where: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
+    """Jobs that were not deleted, newest first; ids are UUIDv7, so their order is that of creation."""
+    query = _with_result().where(Job.deleted_at.is_(None))
+    conditions: list[tuple[Callable[..., ColumnElement[bool]], InstrumentedAttribute[Any], object]] = [
+        (operator.eq, Job.status, where.status),
+        (operator.eq, Job.verdict, where.verdict),
+        (operator.eq, Job.clip_sha256, where.sha256),
+        (operator.eq, Job.external_id, where.external_id),
+        (operator.gt, Job.created_at, where.created_after),
+        (operator.lt, Job.id, before),
+    ]
+    chosen = [compare(column, value) for compare, column, value in conditions if value is not None]
+    return session.execute(query.where(*chosen).order_by(Job.id.desc()).limit(limit)).scalars().all()
+
+
+def _with_result() -> Select[tuple[Job]]:
+    return select(Job).options(joinedload(Job.result))
+
+
+def count_queued_before(session: Session, job: Job) -> int:
+    """How many queued jobs will be claimed before this one."""
+    ahead = (Job.created_at, Job.id)
+    query = select(func.count()).where(
+        Job.status == JobStatus.QUEUED, func.row(*ahead) < func.row(job.created_at, job.id)
+    )
+    return session.execute(query).scalar_one()
+
+
+def find_next_queued(session: Session) -> Job | None:
+    """The job that waits longest, locked; jobs that another worker is claiming are passed over."""
+    query = (
+        select(Job)
+        .where(Job.status == JobStatus.QUEUED)
+        .order_by(Job.created_at, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return session.execute(query).scalar_one_or_none()
+
+
+def find_running(session: Session, job_id: UUID, *, attempt: int) -> Job | None:
+    """The job, locked, if this attempt still owns it: the fence before every write of a worker."""
+    query = select(Job).where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
+    return session.execute(query.with_for_update()).scalar_one_or_none()
+
+
+def renew_lease(
+    session: Session,
+    job_id: UUID,
+    *,
+    attempt: int,
+    lease: timedelta,
+    progress: tuple[Phase, int, int | None],
+) -> bool:
+    """Extends the lease and stores the progress. False: the attempt does not own the job any more."""
+    phase, done, total = progress
+    statement = (
+        update(Job)
+        .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
+        .values(
+            lease_until=func.clock_timestamp() + lease, phase=phase, progress_done=done, progress_total=total
+        )
+    )
+    return session.execute(statement.returning(Job.id)).scalar_one_or_none() is not None
+
+
+def list_expired(session: Session) -> Sequence[Job]:
+    """Running jobs whose lease has run out, locked."""
+    query = select(Job).where(Job.status == JobStatus.RUNNING, Job.lease_until < func.clock_timestamp())
+    return session.execute(query.with_for_update(skip_locked=True)).scalars().all()
+
+
+def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> Sequence[UUID]:
+    """Jobs that have waited longer than this, the oldest first."""
+    query = select(Job.id).where(
+        Job.status == JobStatus.QUEUED, Job.queued_at < func.clock_timestamp() - older_than
+    )
+    return session.execute(query.order_by(Job.created_at, Job.id).limit(limit)).scalars().all()
+
+
+def add_result(
+    session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]]
+) -> None:
+    """Stores a result with its frames."""
+    session.add(Result(job_id=job.id, attempt=job.attempt, payload=payload))
+    rows = [{"job_id": job.id, "position": position, "payload": row} for position, row in enumerate(frames)]
+    if rows:
+        session.execute(insert(FrameScore), rows)
+
+
+def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Sequence[FrameScore]:
+    """Frames behind a position, in the order of the clip."""
+    query = select(FrameScore).where(FrameScore.job_id == job_id, FrameScore.position > after)
+    return session.execute(query.order_by(FrameScore.position).limit(limit)).scalars().all()
+
+
+def delete_result(session: Session, job_id: UUID) -> None:
+    """Removes the result and the frames."""
+    for table in (FrameScore, Result):
+        session.execute(delete(table).where(table.job_id == job_id))
+
+
+def lock_clip(session: Session, sha256: str) -> None:
+    """Until the transaction ends, nobody else keeps or deletes the clip with these bytes."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(sha256, 0))))
+
+
+def is_clip_used(session: Session, sha256: str) -> bool:
+    """True while a job that was not deleted refers to these bytes."""
+    query = select(Job.id).where(Job.clip_sha256 == sha256, Job.deleted_at.is_(None)).limit(1)
+    return session.execute(query).scalar_one_or_none() is not None
+
+
+def has_schema(session: Session) -> bool:
+    """True where the database has been migrated. Raises where it does not answer."""
+    return session.execute(select(func.to_regclass("alembic_version"))).scalar_one() is not None

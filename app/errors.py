@@ -1,0 +1,122 @@
+"""Every error that a client can see: one tree, each leaf with a stable code and an HTTP status.
+
+UnmaskError
+├── InvalidRequestError        400 invalid_request
+├── UnauthorizedError          401 unauthorized
+├── NotFoundError              404 not_found
+├── ConflictError
+│   ├── NotCancelableError     409 not_cancelable
+│   └── NoResultError          409 no_result
+├── RequestTimeoutError        408 request_timeout
+├── GoneError                  410 gone_deleted
+├── ClipRejectedError
+│   ├── ClipTooLargeError      413 clip_too_large
+│   └── UnsupportedMediaError  415 unsupported_media
+├── OverloadedError            503 overloaded
+└── StorageFullError           507 storage_full
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: where it is (RFC 6901 JSON pointer) and what is wrong with it."""
+
+    pointer: str
+    detail: str
+
+
+class UnmaskError(Exception):
+    """Root of the tree. ``detail`` tells the client what to do next."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+    title: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self, detail: str, *, errors: Sequence[FieldError] = (), retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidRequestError(UnmaskError):
+    """The request is malformed; ``errors`` point at the fields."""
+
+    code, status, title = "invalid_request", 400, "Invalid request"
+
+
+class UnauthorizedError(UnmaskError):
+    """The API key is missing or unknown."""
+
+    code, status, title = "unauthorized", 401, "Unauthorized"
+
+
+class NotFoundError(UnmaskError):
+    """There is no such thing, or it belongs to somebody else."""
+
+    code, status, title = "not_found", 404, "Not found"
+
+
+class RequestTimeoutError(UnmaskError):
+    """The client stopped sending in the middle of an upload."""
+
+    code, status, title, retryable = "request_timeout", 408, "Request timeout", True
+
+
+class ConflictError(UnmaskError):
+    """The request does not fit the job's present status."""
+
+    status = 409
+
+
+class NotCancelableError(ConflictError):
+    """The job has already ended."""
+
+    code, title = "not_cancelable", "Not cancelable"
+
+
+class NoResultError(ConflictError):
+    """The job has no result: not yet, or it failed or was canceled."""
+
+    code, title = "no_result", "No result"
+
+
+class GoneError(UnmaskError):
+    """The job was deleted; only its tombstone is left."""
+
+    code, status, title = "gone_deleted", 410, "Gone"
+
+
+class ClipRejectedError(UnmaskError):
+    """The clip was refused at upload."""
+
+
+class ClipTooLargeError(ClipRejectedError):
+    """The clip has more bytes than the service takes."""
+
+    code, status, title = "clip_too_large", 413, "Clip too large"
+
+
+class UnsupportedMediaError(ClipRejectedError):
+    """The first bytes are not those of a video container that the service reads."""
+
+    code, status, title = "unsupported_media", 415, "Unsupported media"
+
+
+class OverloadedError(UnmaskError):
+    """A part that the request needs does not answer at the moment."""
+
+    code, status, title, retryable = "overloaded", 503, "Overloaded", True
+
+
+class StorageFullError(UnmaskError):
+    """There is no room for the clip."""
+
+    code, status, title, retryable = "storage_full", 507, "Storage full", True

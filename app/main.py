@@ -1,0 +1,73 @@
+"""The API process on one page: resources, middleware, routes."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from app.api import health, jobs
+from app.api.auth import ApiKeyMiddleware
+from app.api.dependencies import Resources
+from app.api.error_handlers import add_error_handlers
+from app.api.request_context import RequestContextMiddleware
+from app.api.waiting import JobWaiters
+from app.broker import Doorbell
+from app.db.session import make_engine, make_sessions
+from app.log import configure_logging
+from app.services.sweep import Sweeper
+from app.settings import Settings, require_settings
+from app.storage import make_storage
+
+_DESCRIPTION = """
+Tells whether the faces in a video are manipulated.
+
+Submit a clip with `POST /v1/jobs`, then read the job until its `status` is final. `status` says whether the clip was
+processed; `verdict` says what was found. A clip that could not be judged has the verdict `NOT_EVALUATED` and reasons.
+Errors are problem documents (RFC 9457) with a stable `code`.
+"""
+_ABANDONED_UPLOAD = timedelta(hours=1)
+"""No upload takes this long without a byte: what is older was left by a process that died."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The ASGI application. Settings default to the environment. Raises MissingSettingError."""
+    settings = settings or Settings()
+    database_url, redis_url, storage_url, api_key = require_settings(
+        settings, "database_url", "redis_url", "storage_url", "api_key"
+    )
+    configure_logging(log_format=settings.log_format, level=settings.log_level)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine = make_engine(database_url)
+        resources = Resources(
+            settings=settings,
+            sessions=make_sessions(engine),
+            storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
+            doorbell=Doorbell(redis_url),
+            waiters=JobWaiters(engine),
+        )
+        sweeper = Sweeper(
+            resources.sessions,
+            resources.doorbell,
+            interval=settings.sweep_interval,
+            max_attempts=settings.max_attempts,
+        )
+        resources.storage.sweep_incoming(older_than=_ABANDONED_UPLOAD)
+        parts = (resources.doorbell, resources.waiters, sweeper)
+        for part in parts:
+            part.start()
+        app.state.resources = resources
+        yield
+        for part in reversed(parts):
+            part.stop()
+        engine.dispose()
+
+    app = FastAPI(title="Unmask", version="1", description=_DESCRIPTION, lifespan=lifespan)
+    app.include_router(jobs.router)
+    app.include_router(health.router)
+    add_error_handlers(app)
+    app.add_middleware(ApiKeyMiddleware, api_key=api_key)
+    app.add_middleware(RequestContextMiddleware)
+    return app

@@ -1,0 +1,241 @@
+"""What goes over the wire: requests, jobs, results, frames, problems."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.states import FailureCode, JobStatus, Phase, ReasonCode, Verdict, WarningCode
+
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+
+
+class Schema(BaseModel):
+    """Base of all: immutable, unknown fields refused, attribute docstrings shown in the OpenAPI."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class JobOptions(Schema):
+    """What a client may say about a clip when it submits it."""
+
+    external_id: ShortText | None = None
+    """The client's own id for the clip; jobs can be listed by it."""
+    metadata: Annotated[dict[ShortText, Annotated[str, StringConstraints(max_length=1000)]], Field(max_length=32)] = {}
+    """Up to 32 strings that come back unchanged."""
+
+
+class Box(Schema):
+    """A face box in pixels of the upright frame; it may reach beyond the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class Frame(Schema):
+    """One face in one sampled frame."""
+
+    track_id: str
+    window: int
+    """Which run of neighbouring frames the frame belongs to, from 0."""
+    pts_seconds: float
+    """Presentation time, counted from the first frame of the clip."""
+    box: Box
+    detection_confidence: float
+    sharpness: float
+    """Variance of the Laplacian of the face crop; low is blurred."""
+    brightness: float
+    """Mean luma of the face crop, 0 to 255."""
+    unusable: ReasonCode | None
+    """Why the classifier did not look at this face; null where it did."""
+    logit: float | None
+    """Raw output of the classifier, positive is fake."""
+    probability: float | None
+    """Calibrated P(fake) where the model is calibrated, else the sigmoid of the logit."""
+
+
+class Reason(Schema):
+    """Why a clip or a track was not evaluated."""
+
+    code: ReasonCode
+    detail: str
+
+
+class Warning(Schema):  # noqa: A001 (the field's word; the builtin is not used here)
+    """What a reader of the result should know."""
+
+    code: WarningCode
+    detail: str
+
+
+class Track(Schema):
+    """The faces of one person over time."""
+
+    track_id: str
+    verdict: Verdict
+    probability: float | None
+    logit: float | None
+    reasons: list[Reason]
+    first_seconds: float
+    last_seconds: float
+    face_frames: int
+    usable_frames: int
+    median_face_px: float
+
+
+class Coverage(Schema):
+    """How much of the clip the verdict rests on."""
+
+    frames_sampled: int
+    frames_with_face: int
+    faces_max: int
+    """The most faces in one frame."""
+    tracks: int
+
+
+class ClipInfo(Schema):
+    """What the decoder says of the clip."""
+
+    container: str
+    codec: str
+    width: int
+    """Upright width in pixels: rotation and pixel shape applied."""
+    height: int
+    rotation_degrees: int
+    duration_seconds: float | None
+    fps: float | None
+    bit_depth: int
+
+
+class Model(Schema):
+    """Which weights said so."""
+
+    name: str
+    version: str
+    trained: bool
+    weights_sha256: str | None
+    calibrated: bool
+
+
+class Timings(Schema):
+    """Where the time of the attempt went."""
+
+    extract_seconds: float
+    score_seconds: float
+
+
+class Result(Schema):
+    """What the detector found in a clip."""
+
+    verdict: Verdict
+    probability: float | None
+    """P(fake) of the track that decided; null where nothing was evaluated."""
+    decided_by: str | None
+    """The track that decided the verdict."""
+    reasons: list[Reason]
+    warnings: list[Warning]
+    coverage: Coverage
+    tracks: list[Track]
+    clip: ClipInfo
+    model: Model
+    timings: Timings
+
+
+class ClipSummary(Schema):
+    """The uploaded file."""
+
+    name: str | None
+    sha256: str
+    bytes: int
+
+
+class Progress(Schema):
+    """How far a running attempt is."""
+
+    phase: Phase
+    done: int
+    total: int | None
+
+
+class Failure(Schema):
+    """Why a job failed."""
+
+    code: FailureCode
+    message: str
+    retryable: bool
+    """True where submitting the same clip again may end differently."""
+    attempt: int
+
+
+class Links(Schema):
+    """Where to go from here."""
+
+    self: str
+    result: str
+    frames: str
+
+
+class Job(Schema):
+    """A request to judge one clip."""
+
+    id: str
+    object: Literal["job"] = "job"
+    status: JobStatus
+    verdict: Verdict | None
+    external_id: str | None
+    metadata: dict[str, str]
+    clip: ClipSummary
+    attempts: int
+    queue_position: int | None
+    """Jobs in front of this one while it is queued."""
+    progress: Progress | None
+    failure: Failure | None
+    result: Result | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    links: Links
+
+
+class JobPage(Schema):
+    """Jobs, newest first."""
+
+    items: list[Job]
+    next_cursor: str | None
+
+
+class FramePage(Schema):
+    """Frames in the order of the clip."""
+
+    items: list[Frame]
+    next_cursor: str | None
+
+
+class ProblemField(Schema):
+    """One wrong field."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Schema):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    instance: str
+    request_id: str
+    retryable: bool
+    errors: list[ProblemField] = []
+
+
+class Health(Schema):
+    """State of the API process and of what it needs."""
+
+    status: Literal["ok", "degraded", "unavailable"]
+    checks: dict[str, Literal["ok", "failing"]] = {}

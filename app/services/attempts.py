@@ -1,0 +1,90 @@
+"""What workers do with jobs: claim, renew, succeed, fail, release. Every write is fenced by the attempt's number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.db import repositories
+from app.states import FailureCode, JobStatus, Phase, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job by a worker, and the right to write its outcome."""
+
+    job_id: UUID
+    number: int
+    worker: str
+    clip_sha256: str
+
+
+def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | None:
+    """Takes the job that waits longest; None where none waits."""
+    with session.begin():
+        job = repositories.find_next_queued(session)
+        if job is None:
+            return None
+        now = repositories.database_time(session)
+        job.attempt += 1
+        session.add(job.move_to(JobStatus.RUNNING, at=now, worker=worker))
+        job.lease_owner, job.lease_until = worker, now + lease
+        job.phase, job.progress_done = Phase.FETCHING, 0
+        job.started_at = job.started_at or now
+        return Attempt(job_id=job.id, number=job.attempt, worker=worker, clip_sha256=job.clip_sha256)
+
+
+def renew_lease(
+    session: Session, attempt: Attempt, *, lease: timedelta, progress: tuple[Phase, int, int | None]
+) -> bool:
+    """The heartbeat. False: the job was canceled, deleted, or given to another worker; stop the work."""
+    with session.begin():
+        return repositories.renew_lease(
+            session, attempt.job_id, attempt=attempt.number, lease=lease, progress=progress
+        )
+
+
+def succeed(
+    session: Session,
+    attempt: Attempt,
+    *,
+    verdict: Verdict,
+    payload: dict[str, Any],
+    frames: Sequence[dict[str, Any]],
+) -> bool:
+    """Stores the result. False: the attempt came too late, nothing was stored."""
+    with session.begin():
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        if job is None:
+            return False
+        now = repositories.database_time(session)
+        session.add(job.move_to(JobStatus.SUCCEEDED, at=now, worker=attempt.worker))
+        job.verdict = verdict
+        repositories.add_result(session, job, payload=payload, frames=frames)
+        return True
+
+
+def fail(session: Session, attempt: Attempt, *, code: FailureCode, message: str, retryable: bool) -> bool:
+    """Ends the job as failed. False: the attempt came too late."""
+    with session.begin():
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        if job is None:
+            return False
+        now = repositories.database_time(session)
+        session.add(job.move_to(JobStatus.FAILED, at=now, worker=attempt.worker))
+        job.failure_code, job.failure_message, job.failure_retryable = code, message, retryable
+        return True
+
+
+def release(session: Session, attempt: Attempt) -> bool:
+    """Gives the job back because this worker was asked to stop: that is not the job's fault and not counted."""
+    with session.begin():
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        if job is None:
+            return False
+        now = repositories.database_time(session)
+        session.add(job.move_to(JobStatus.QUEUED, at=now, worker=attempt.worker))
+        return True

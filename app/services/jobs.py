@@ -1,0 +1,133 @@
+"""What clients do with jobs: submit, read, list, cancel, delete. One function is one transaction."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.broker import Doorbell
+from app.db import repositories
+from app.db.models import FrameScore, Job, Result
+from app.errors import GoneError, NoResultError, NotCancelableError, NotFoundError
+from app.schemas import JobOptions
+from app.states import JobStatus
+from app.storage import ClipStorage, Upload
+
+
+def submit_job(
+    session: Session,
+    storage: ClipStorage,
+    doorbell: Doorbell,
+    *,
+    upload: Upload,
+    clip_name: str | None,
+    options: JobOptions,
+) -> UUID:
+    """Queues a job for an uploaded clip; after the commit it can no longer be lost.
+
+    Raises:
+        StorageFullError: The clip could not be written to the disk.
+    """
+    sha256 = upload.finish()
+    with session.begin():
+        repositories.lock_clip(session, sha256)
+        storage.keep(upload, sha256)
+        job = Job(
+            status=JobStatus.QUEUED,
+            external_id=options.external_id,
+            client_metadata=options.metadata,
+            clip_name=clip_name,
+            clip_sha256=sha256,
+            clip_bytes=upload.size_bytes,
+        )
+        repositories.add_job(session, job)
+    doorbell.ring(job.id)
+    return job.id
+
+
+def get_job(session: Session, job_id: UUID) -> tuple[Job, int | None]:
+    """A job with its result, and its place in the queue while it waits.
+
+    Raises:
+        NotFoundError: There is no such job.
+        GoneError: It was deleted.
+    """
+    with session.begin():
+        job = repositories.find_job(session, job_id)
+        if job is None:
+            raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
+        if job.deleted_at is not None:
+            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        is_queued = job.status is JobStatus.QUEUED
+        return job, repositories.count_queued_before(session, job) if is_queued else None
+
+
+def get_result(session: Session, job_id: UUID) -> Result:
+    """The result of a job that succeeded.
+
+    Raises:
+        NotFoundError, GoneError: As ``get_job``.
+        NoResultError: The job has not ended, or ended without a result.
+    """
+    job, _ = get_job(session, job_id)
+    if job.result is not None:
+        return job.result
+    if job.status.is_final:
+        raise NoResultError(f"The job {job.status} and has no result. GET /v1/jobs/{job.public_id} says why.")
+    raise NoResultError(
+        f"The job is still {job.status}. Ask again, or wait with GET /v1/jobs/{job.public_id}?wait=30.",
+        retry_after_seconds=1,
+    )
+
+
+def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Sequence[FrameScore]:
+    """Frames of a job behind a position. Raises as ``get_result``."""
+    get_result(session, job_id)
+    with session.begin():
+        return repositories.list_frames(session, job_id, after=after, limit=limit)
+
+
+def list_jobs(
+    session: Session, *, where: repositories.JobFilter, before: UUID | None, limit: int
+) -> Sequence[Job]:
+    """Jobs, newest first."""
+    with session.begin():
+        return repositories.list_jobs(session, where=where, before=before, limit=limit)
+
+
+def cancel_job(session: Session, job_id: UUID) -> None:
+    """Ends a job that has not ended; a worker that is busy with it finds out at its next heartbeat.
+
+    Raises:
+        NotFoundError, GoneError: As ``get_job``.
+        NotCancelableError: The job has ended.
+    """
+    with session.begin():
+        job = repositories.get_job_for_update(session, job_id)
+        if job.deleted_at is not None:
+            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        if job.status.is_final:
+            raise NotCancelableError(f"The job has already {job.status}.")
+        session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
+
+
+def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
+    """Cancels the job if need be and removes its clip, frames and result; a tombstone stays.
+
+    Raises:
+        NotFoundError: There is no such job.
+        GoneError: It was deleted before.
+    """
+    with session.begin():
+        job = repositories.get_job_for_update(session, job_id)
+        if job.deleted_at is not None:
+            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        now = repositories.database_time(session)
+        if not job.status.is_final:
+            session.add(job.move_to(JobStatus.CANCELED, at=now))
+        job.bury(at=now)
+        repositories.delete_result(session, job_id)
+        repositories.lock_clip(session, job.clip_sha256)
+        session.flush()
+        if not repositories.is_clip_used(session, job.clip_sha256):
+            storage.delete_clip(job.clip_sha256)

@@ -1,0 +1,79 @@
+"""The safety net: brings back jobs whose worker vanished, and rings for jobs whose doorbell was lost."""
+
+import threading
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.broker import Doorbell
+from app.db import repositories
+from app.db.models import Job
+from app.log import make_logger
+from app.states import FailureCode, JobStatus
+
+_RINGS_A_SWEEP = 100
+"""Enough to wake every worker of a large installation; they claim in order, whatever the message says."""
+
+
+def requeue_lost_jobs(session: Session, *, max_attempts: int) -> list[Job]:
+    """Queues the jobs whose lease ran out again, or fails those that lost too many workers."""
+    with session.begin():
+        lost = repositories.list_expired(session)
+        now = repositories.database_time(session)
+        for job in lost:
+            job.lost_attempts += 1
+            worker = job.lease_owner
+            if job.lost_attempts < max_attempts:
+                session.add(job.move_to(JobStatus.QUEUED, at=now, worker=worker))
+                continue
+            session.add(job.move_to(JobStatus.FAILED, at=now, worker=worker))
+            job.failure_code, job.failure_retryable = FailureCode.WORKER_LOST, True
+            job.failure_message = f"The worker was lost in each of {job.lost_attempts} attempts."
+        return list(lost)
+
+
+class Sweeper:
+    """Sweeps at an interval in a thread. Every process may run one: rows are locked, rings are cheap."""
+
+    def __init__(
+        self, sessions: sessionmaker[Session], doorbell: Doorbell, *, interval: timedelta, max_attempts: int
+    ) -> None:
+        self._sessions = sessions
+        self._doorbell = doorbell
+        self._interval = interval
+        self._max_attempts = max_attempts
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._log = make_logger(part="sweeper")
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the sweep in hand."""
+        self._stop.set()
+        self._thread.join(timeout=self._interval.total_seconds() + 5)
+
+    def sweep(self) -> None:
+        """One round."""
+        with self._sessions() as session:
+            for job in requeue_lost_jobs(session, max_attempts=self._max_attempts):
+                self._log.warning(
+                    "job_lost_its_worker", job_id=job.public_id, attempt=job.attempt, status=job.status
+                )
+                if job.status is JobStatus.QUEUED:
+                    self._doorbell.ring(job.id)
+        with self._sessions() as session, session.begin():
+            waiting = repositories.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)
+        if waiting and self._doorbell.is_silent():
+            for job_id in waiting:
+                self._doorbell.ring(job_id)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval.total_seconds()):
+            try:
+                self.sweep()
+            except SQLAlchemyError as error:
+                self._log.warning("sweep_failed", error=str(error))

@@ -1,0 +1,72 @@
+"""What an operator can set: environment variables with the prefix UNMASK_, or a .env file."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings that every process of the service shares. Durations are seconds or ISO 8601 (``PT30S``)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="UNMASK_", env_file=".env", extra="ignore", use_attribute_docstrings=True, frozen=True
+    )
+
+    data_dir: Path = Path(".data")
+    """Where the embedded stack keeps its data: database, queue, clips, API key."""
+    database_url: str | None = None
+    """PostgreSQL, `postgresql://user:password@host/name`. Empty: `unmask serve` starts an embedded one."""
+    redis_url: str | None = None
+    """Redis or Valkey, `redis://host:6379/0`. Empty: `unmask serve` starts an embedded one."""
+    storage_url: str | None = None
+    """Where clips are kept, `file:///path`. Empty: `clips` in the data directory."""
+
+    api_key: SecretStr | None = None
+    """The key that clients send as `Authorization: Bearer`. Empty: `unmask serve` creates one."""
+    api_host: str = "127.0.0.1"
+    """Address that the API listens on. Loopback by default: put a TLS proxy in front of anything wider."""
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port that the API listens on; 0 picks a free one."""
+
+    clip_max_bytes: Annotated[int, Field(gt=0)] = 512 * 2**20
+    """Largest clip. Covers half an hour of phone video at 2 Mbit/s and bounds what a client can store."""
+    options_max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**10
+    """Largest `options` part: it is parsed in memory."""
+    upload_idle_timeout: timedelta = timedelta(seconds=30)
+    """How long an upload may stay silent before it is refused: a stalled client must not hold a connection."""
+    storage_reserve_bytes: Annotated[int, Field(ge=0)] = 256 * 2**20
+    """Disk space that uploads leave free, so that the database beside them can go on writing."""
+    wait_max: timedelta = timedelta(seconds=60)
+    """Longest `?wait=`: proxies commonly cut a silent connection after a minute."""
+
+    lease_duration: timedelta = timedelta(seconds=60)
+    """How long a worker may be silent before its job goes to another one."""
+    heartbeat_interval: timedelta = timedelta(seconds=1)
+    """How often a worker renews its lease, reports progress and learns of a cancellation."""
+    sweep_interval: timedelta = timedelta(seconds=10)
+    """How often lost jobs are looked for, and doorbells that Redis lost are rung again."""
+    max_attempts: Annotated[int, Field(gt=0)] = 3
+    """How many workers a job may lose before it fails: a clip that kills workers must not go round for ever."""
+
+    log_format: Literal["console", "json"] = "console"
+    """`console` for people, `json` for machines: one event a line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least severe event that is logged."""
+
+
+class MissingSettingError(Exception):
+    """A process of its own needs to be told where its servers are; the message names the variables."""
+
+
+def require_settings(settings: Settings, *names: str) -> list[str]:
+    """The values of these settings. Raises MissingSettingError where one is empty."""
+    values = [getattr(settings, name) for name in names]
+    missing = [f"UNMASK_{name.upper()}" for name, value in zip(names, values, strict=True) if not value]
+    if missing:
+        raise MissingSettingError(
+            f"Set {', '.join(missing)}, or run 'unmask serve', which starts all it needs by itself."
+        )
+    return [value.get_secret_value() if isinstance(value, SecretStr) else str(value) for value in values]

@@ -1,0 +1,88 @@
+"""The words of a job: statuses and the moves between them, phases, verdicts, reasons, failures."""
+
+from enum import StrEnum
+
+
+class JobStatus(StrEnum):
+    """Whether the job was processed; says nothing about the clip."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        """True once the status can never change again."""
+        return not NEXT_STATUSES[self]
+
+
+NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELED}),
+    JobStatus.RUNNING: frozenset(
+        # Back to queued: the worker was lost or asked to stop before the attempt ended.
+        {JobStatus.QUEUED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
+    ),
+    JobStatus.SUCCEEDED: frozenset(),
+    JobStatus.FAILED: frozenset(),
+    JobStatus.CANCELED: frozenset(),
+}
+
+
+class Phase(StrEnum):
+    """What a running attempt is busy with."""
+
+    FETCHING = "fetching"
+    EXTRACTING = "extracting"
+    SCORING = "scoring"
+
+
+class Verdict(StrEnum):
+    """What the detector says about a clip or a track."""
+
+    MANIPULATED = "MANIPULATED"
+    SUSPICIOUS = "SUSPICIOUS"
+    AUTHENTIC = "AUTHENTIC"
+    """No evidence of manipulation was found; not a proof that there is none."""
+    NOT_EVALUATED = "NOT_EVALUATED"
+    """The evidence is too thin; the reasons say why."""
+
+
+class ReasonCode(StrEnum):
+    """Why a clip or a track was not evaluated."""
+
+    NO_FACE = "no_face"
+    TOO_FEW_FACE_FRAMES = "too_few_face_frames"
+    FACE_TOO_SMALL = "face_too_small"
+    LOW_QUALITY_DARK = "low_quality_dark"
+    LOW_QUALITY_BLUR = "low_quality_blur"
+    MODEL_UNTRAINED = "model_untrained"
+
+
+class WarningCode(StrEnum):
+    """What a reader of a result should know; it did not stop the evaluation."""
+
+    DECODE_PARTIAL = "decode_partial"
+    TOO_MANY_FACES = "too_many_faces"
+    HIGH_DYNAMIC_RANGE = "high_dynamic_range"
+
+
+class FailureCode(StrEnum):
+    """Why a job ended ``failed``."""
+
+    NOT_A_VIDEO = "not_a_video"
+    NO_VIDEO_STREAM = "no_video_stream"
+    UNSUPPORTED_CODEC = "unsupported_codec"
+    ENCRYPTED_MEDIA = "encrypted_media"
+    MEDIA_TOO_LONG = "media_too_long"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    DECODE_ERROR = "decode_error"
+    DECODE_TIMEOUT = "decode_timeout"
+    DECODER_CRASHED = "decoder_crashed"
+    RESOURCE_LIMIT = "resource_limit"
+    INPUT_MISSING = "input_missing"
+    CHECKSUM_MISMATCH = "checksum_mismatch"
+    WORKER_LOST = "worker_lost"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    INTERNAL = "internal"

@@ -1,0 +1,82 @@
+"""The worker: a Celery application with a pool of processes, and the sweep beside it."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready, worker_shutdown
+
+from app.broker import QUEUE_ANALYZE, Doorbell, make_celery
+from app.db.session import make_engine, make_sessions
+from app.log import configure_logging
+from app.services.sweep import Sweeper
+from app.settings import require_settings
+from worker.settings import WorkerSettings
+
+_KILL_AFTER_SECONDS = 60
+"""An attempt ends itself at its timeout; a process that is this much later hangs and is killed."""
+
+
+def make_worker(settings: WorkerSettings) -> Celery:
+    """The Celery application of a worker."""
+    (redis_url,) = require_settings(settings, "redis_url")
+    worker = make_celery(
+        redis_url,
+        include=["worker.tasks"],
+        # Postgres says which job runs where: a message is taken from Redis at once and never comes again.
+        task_acks_late=False,
+        task_time_limit=settings.attempt_timeout.total_seconds() + _KILL_AFTER_SECONDS,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_concurrency=settings.processes,
+        worker_disable_prefetch=True,
+        worker_pool_start_method="spawn",  # CUDA and MediaPipe do not survive a fork
+        worker_prefetch_multiplier=1,
+        worker_proc_alive_timeout=120,  # importing torch takes longer than the 4 s that Celery allows
+        worker_soft_shutdown_timeout=settings.drain_timeout.total_seconds(),
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "socket_connect_timeout": 3,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+    )
+    _add_sweeper(worker, settings, redis_url)
+    return worker
+
+
+def run_worker() -> int:
+    """Runs until SIGTERM; jobs that do not end in time then go back to the queue."""
+    settings = WorkerSettings()
+    configure_logging(log_format=settings.log_format, level=settings.log_level)
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # Celery's soft shutdown
+    worker = make_worker(settings)
+    arguments = ["worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
+    worker.worker_main(arguments)
+    return 0
+
+
+def _add_sweeper(worker: Celery, settings: WorkerSettings, redis_url: str) -> None:
+    (database_url,) = require_settings(settings, "database_url")
+    parts: list[Doorbell | Sweeper] = []
+
+    def start(**_: Any) -> None:
+        doorbell = Doorbell(redis_url)
+        sessions = make_sessions(make_engine(database_url, pool_size=1))
+        interval, max_attempts = settings.sweep_interval, settings.max_attempts
+        parts.extend([doorbell, Sweeper(sessions, doorbell, interval=interval, max_attempts=max_attempts)])
+        for part in parts:
+            part.start()
+
+    def stop(**_: Any) -> None:
+        while parts:
+            parts.pop().stop()
+
+    worker_ready.connect(start, weak=False)
+    worker_shutdown.connect(stop, weak=False)
+
+
+@setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """That somebody listens stops Celery from setting up its own."""
+

@@ -1,0 +1,131 @@
+"""Takes from this process what a decoder does not need: network, other programs, other files, endless memory and time.
+
+Linux only: seccomp (libseccomp), Landlock (landlock(7)), resource limits, no_new_privs. Elsewhere only the limits.
+"""
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+import struct
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+if sys.platform == "linux":
+    import pyseccomp  # looks for libseccomp with the help of other programs: before they are denied
+
+_DENIED_SYSCALLS = (
+    "accept accept4 add_key bind bpf chroot connect delete_module execve execveat finit_module fork init_module "
+    "io_uring_enter io_uring_register io_uring_setup kexec_load keyctl kill listen mount mount_setattr move_mount "
+    "name_to_handle_at open_by_handle_at open_tree perf_event_open pidfd_getfd pidfd_open pidfd_send_signal pivot_root "
+    "process_vm_readv process_vm_writev ptrace reboot request_key sendmmsg sendto setns socket socketpair swapon "
+    "syslog tkill umount2 unshare userfaultfd vfork"
+).split()
+
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_ADD_RULE, _SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
+_LANDLOCK_RULE_PATH_BENEATH = 1
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_ALL_FILE_ACCESS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+"""Every kind of file access that an ABI version knows; from version 5 on nothing was added."""
+
+_OPEN_FILES_MAX = 64
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Has the kernel kill this process when the parent dies; exits at once where it is dead already."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os._exit(1)
+
+
+def confine(*, memory_max_bytes: int, readable: Iterable[Path]) -> list[str]:
+    """Confines this process for good. Call it with one thread, after the imports.
+
+    Args:
+        memory_max_bytes: Most address space.
+        readable: Files and folders that stay readable beside Python and the system's libraries.
+
+    Returns:
+        The layers that are active: ``limits``, and on Linux ``seccomp``, ``landlock``.
+
+    Raises:
+        OSError: Linux refused a layer that it has.
+    """
+    layers = []
+    if sys.platform == "linux":
+        if len(os.listdir("/proc/self/task")) != 1:
+            raise RuntimeError("a thread was started before the confinement and would escape from it")
+        libc = ctypes.CDLL(None, use_errno=True)
+        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        if _restrict_files(libc, [*readable, *_system_paths()]):
+            layers.append("landlock")
+        _deny_syscalls()
+        layers.append("seccomp")
+    limits = {
+        resource.RLIMIT_AS: memory_max_bytes,
+        resource.RLIMIT_NOFILE: _OPEN_FILES_MAX,
+        resource.RLIMIT_FSIZE: 0,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, value in limits.items():
+        resource.setrlimit(kind, (value, value))
+    return [*layers, "limits"]
+
+
+def allow_cpu_seconds(seconds: float) -> None:
+    """Lets this process use so much more processor time; beyond it the kernel ends it."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(usage.ru_utime + usage.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def _deny_syscalls() -> None:
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for name in _DENIED_SYSCALLS:
+        rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    rules.load()
+
+
+def _restrict_files(libc: ctypes.CDLL, readable: list[Path]) -> bool:
+    """Denies every file access but reading these. False where the kernel has no Landlock."""
+    version = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    if version < 1:
+        return False
+    access = _ALL_FILE_ACCESS[min(version, max(_ALL_FILE_ACCESS))]
+    attribute = struct.pack("=Q", access)
+    ruleset = _check(
+        libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attribute, ctypes.c_size_t(len(attribute)), 0)
+    )
+    for path in readable:
+        if path.exists():
+            _allow_reading(libc, ruleset, path)
+    _check(libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    os.close(ruleset)
+    return True
+
+
+def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
+    descriptor = os.open(path, os.O_PATH)
+    rights = _READ_FILE | _READ_DIR if path.is_dir() else _READ_FILE
+    rule = struct.pack("=Qi", rights, descriptor)
+    _check(libc.syscall(_SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0))
+    os.close(descriptor)
+
+
+def _system_paths() -> list[Path]:
+    python = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values()}
+    system = ["/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/sys/devices/system/cpu", "/dev/null", "/dev/urandom"]
+    process = [f"/proc/{os.getpid()}", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat"]
+    return [Path(path) for path in (*python, *system, *process)]
+
+
+def _check(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

@@ -1,0 +1,80 @@
+"""The detector as a whole: an open clip in, an analysis out."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from app.states import Phase
+from worker.detector import scoring
+from worker.detector.engines import Engine, make_engine
+from worker.detector.manifest import Manifest, load_manifest
+from worker.detector.sandbox import Sandbox, SandboxOptions
+from worker.detector.types import Analysis, ClipScore, Extraction
+
+OnProgress = Callable[[Phase, int, int], None]
+"""Called with the phase and the units done and expected; what it raises ends the analysis."""
+
+
+class Detector:
+    """Judges clips, one at a time. Not thread-safe; close it, or use it as a context manager."""
+
+    def __init__(self, manifest: Manifest, engine: Engine, sandbox: Sandbox) -> None:
+        self.manifest = manifest
+        self.sandbox = sandbox
+        self._engine = engine
+
+    def analyze(self, clip: BinaryIO, on_progress: OnProgress) -> Analysis:
+        """Judges the faces of a clip.
+
+        Args:
+            clip: An open, seekable file.
+            on_progress: Told of each frame and each track.
+
+        Raises:
+            ClipError: The clip cannot be decoded, exceeds a limit, or broke the decoder.
+            SandboxError: The decoder process cannot be started.
+        """
+        start = time.perf_counter()
+        extraction = self.sandbox.extract(
+            clip, lambda done, total: on_progress(Phase.EXTRACTING, done, total)
+        )
+        extracted = time.perf_counter()
+        score = self._score(extraction, on_progress)
+        return Analysis(self.manifest, extraction, score, extracted - start, time.perf_counter() - extracted)
+
+    def _score(self, extraction: Extraction, on_progress: OnProgress) -> ClipScore:
+        config = self.manifest.detector
+        tracks, frames = [], []
+        for done, track in enumerate(extraction.tracks):
+            on_progress(Phase.SCORING, done, len(extraction.tracks))
+            score = None
+            if scoring.is_judgeable(track, config.faces):
+                longest = config.classifier.sequence_max
+                score = scoring.score_sequence(self._engine, track.usable, sequence_max=longest)
+            tracks.append(scoring.score_track(track, score, self.manifest))
+            frames.extend(scoring.score_frames(track, score, config.scoring))
+        return scoring.score_clip(tracks, frames)
+
+    def close(self) -> None:
+        """Ends the sandbox."""
+        self.sandbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def make_detector(model_dir: Path, options: SandboxOptions, *, device: str) -> Detector:
+    """A detector with a model from disk, warmed up.
+
+    Raises:
+        CheckpointError: The directory is no model that fits.
+        SandboxError: The decoder process cannot be started.
+    """
+    manifest = load_manifest(model_dir)
+    sandbox = Sandbox(manifest.detector, options)
+    sandbox.start()
+    return Detector(manifest, make_engine(model_dir, manifest, device=device), sandbox)

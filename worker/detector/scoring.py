@@ -1,0 +1,129 @@
+"""Tracks and logits to probabilities, verdicts and reasons."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from app.states import ReasonCode, Verdict
+from worker.detector.config import FaceConfig, ScoringConfig
+from worker.detector.engines import Engine
+from worker.detector.manifest import Manifest
+from worker.detector.types import ClipScore, FaceCrop, Floats, FrameScore, Reason, SequenceScore, Track, TrackScore
+
+_EXPLANATIONS = {
+    ReasonCode.NO_FACE: "No face was found.",
+    ReasonCode.TOO_FEW_FACE_FRAMES: "The face is visible in too few frames.",
+    ReasonCode.FACE_TOO_SMALL: "The face is too small.",
+    ReasonCode.LOW_QUALITY_DARK: "The face is too dark.",
+    ReasonCode.LOW_QUALITY_BLUR: "The face is too blurred.",
+    ReasonCode.MODEL_UNTRAINED: "The model has not been trained: its numbers mean nothing.",
+}
+
+
+def score_sequence(engine: Engine, crops: Sequence[FaceCrop], *, sequence_max: int) -> SequenceScore:
+    """Scores the usable crops of a track; a long track is cut into sequences of about equal length."""
+    parts = np.array_split(np.arange(len(crops)), math.ceil(len(crops) / sequence_max))
+    scores = [_score_part(engine, [crops[index] for index in part]) for part in parts]
+    # Mean of logits, not of probabilities: one saturated part must not hide the rest.
+    logit = float(np.average([score.logit for score in scores], weights=[len(part) for part in parts]))
+    return SequenceScore(np.concatenate([score.frame_logits for score in scores]), logit)
+
+
+def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -> TrackScore:
+    """The verdict on one person; ``score`` is None where the track has too few usable crops."""
+    probability = to_probability(score.logit, manifest.detector.scoring) if score else None
+    reasons = _why_not(track, score, manifest)
+    times = [crop.pts_seconds for crop in track.crops]
+    return TrackScore(
+        track_id=track.track_id,
+        verdict=Verdict.NOT_EVALUATED if reasons else _judge(probability, manifest.detector.scoring),
+        probability=None if reasons else probability,
+        logit=score.logit if score else None,
+        reasons=reasons,
+        first_seconds=min(times),
+        last_seconds=max(times),
+        face_frames=len(track.crops),
+        usable_frames=len(track.usable),
+        median_face_px=float(np.median([crop.face.box.width for crop in track.crops])),
+    )
+
+
+def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConfig) -> list[FrameScore]:
+    """One row for each crop of a track, with a logit where the classifier saw it."""
+    logits = iter(score.frame_logits.tolist() if score else [])
+    rows = []
+    for crop in track.crops:
+        logit = next(logits) if score and crop.unusable is None else None
+        rows.append(
+            FrameScore(
+                track_id=track.track_id,
+                window=crop.window,
+                pts_seconds=crop.pts_seconds,
+                box=crop.face.box,
+                detection_confidence=crop.face.confidence,
+                sharpness=crop.sharpness,
+                brightness=crop.brightness,
+                unusable=crop.unusable,
+                logit=logit,
+                probability=None if logit is None else to_probability(logit, scoring),
+            )
+        )
+    return rows
+
+
+def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> ClipScore:
+    """The clip is as manipulated as its most manipulated track."""
+    judged = [(track.probability, track) for track in tracks if track.probability is not None]
+    in_order = sorted(frames, key=lambda frame: (frame.pts_seconds, frame.track_id))
+    if not judged:
+        reasons = _explain(_reasons_of(tracks) or [ReasonCode.NO_FACE])
+        return ClipScore(Verdict.NOT_EVALUATED, None, None, reasons, list(tracks), in_order)
+    probability, worst = max(judged, key=lambda pair: pair[0])
+    return ClipScore(worst.verdict, probability, worst.track_id, [], list(tracks), in_order)
+
+
+def to_probability(logit: float, scoring: ScoringConfig) -> float:
+    """Calibrated P(fake) (temperature scaling, Guo et al., ICML 2017)."""
+    return 1 / (1 + math.exp(-max(min(logit / scoring.temperature, 700.0), -700.0)))
+
+
+def is_judgeable(track: Track, faces: FaceConfig) -> bool:
+    """Whether a track has enough usable crops for the classifier."""
+    return len(track.usable) >= faces.frames_min
+
+
+def _score_part(engine: Engine, crops: Sequence[FaceCrop]) -> SequenceScore:
+    times: Floats = np.array([crop.pts_seconds for crop in crops], np.float32)
+    return engine.score(np.stack([crop.image for crop in crops]), times)
+
+
+def _judge(probability: float | None, scoring: ScoringConfig) -> Verdict:
+    if probability is None:
+        return Verdict.NOT_EVALUATED
+    if probability >= scoring.manipulated_at:
+        return Verdict.MANIPULATED
+    return Verdict.SUSPICIOUS if probability >= scoring.suspicious_at else Verdict.AUTHENTIC
+
+
+def _why_not(track: Track, score: SequenceScore | None, manifest: Manifest) -> list[Reason]:
+    if score is not None:
+        return _explain([] if manifest.trained else [ReasonCode.MODEL_UNTRAINED])
+    flaws = Counter(crop.unusable for crop in track.crops if crop.unusable is not None)
+    # Only flaws that, mended, would have made the track judgeable; a short track is short whatever its light.
+    if len(track.crops) < manifest.detector.faces.frames_min or not flaws:
+        return _explain([ReasonCode.TOO_FEW_FACE_FRAMES])
+    return _explain([code for code, _ in flaws.most_common()])
+
+
+def _reasons_of(tracks: Sequence[TrackScore]) -> list[ReasonCode]:
+    """Each reason once: those of tracks that came nearest to a verdict."""
+    codes = [reason.code for track in tracks for reason in track.reasons]
+    if ReasonCode.MODEL_UNTRAINED in codes:
+        return [ReasonCode.MODEL_UNTRAINED]
+    return list(dict.fromkeys(codes))
+
+
+def _explain(codes: Sequence[ReasonCode]) -> list[Reason]:
+    return [Reason(code, _EXPLANATIONS[code]) for code in codes]

@@ -1,0 +1,38 @@
+"""The classifier on PyTorch, on the CPU or a GPU."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from worker.detector.checkpoint import load_classifier
+from worker.detector.manifest import Manifest
+from worker.detector.transforms import normalise
+from worker.detector.types import Floats, Image, SequenceScore
+
+
+class TorchEngine:
+    """An ``Engine``. Raises CheckpointError where the model does not fit."""
+
+    def __init__(self, folder: Path, manifest: Manifest, *, device: str) -> None:
+        self._crop = manifest.detector.crop
+        self._device = torch.device(_choose(device))
+        if self._device.type == "cpu":
+            torch.set_num_threads(1)  # a worker a core: two thread pools on one core collapse
+        classifier = load_classifier(folder, manifest).to(self._device)
+        self._classifier = classifier.to(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
+        """Scores one sequence of at least one crop."""
+        pixels = torch.from_numpy(normalise(crops, self._crop)).to(self._device)
+        times = torch.from_numpy(np.ascontiguousarray(pts_seconds, np.float32)).to(self._device)
+        mask = torch.ones(1, len(crops), dtype=torch.bool, device=self._device)
+        frame_logits, logit = self._classifier(pixels.unsqueeze(0), times.unsqueeze(0), mask)
+        return SequenceScore(frame_logits=frame_logits[0].cpu().numpy(), logit=float(logit[0]))
+
+
+def _choose(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"

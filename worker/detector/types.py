@@ -1,0 +1,210 @@
+"""The data that flows through the detector. Types check themselves; shapes stand behind the fields."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from app.states import FailureCode, ReasonCode, Verdict, WarningCode
+from worker.detector.manifest import Manifest
+
+Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
+Floats = npt.NDArray[np.float32]
+
+
+class ClipError(Exception):
+    """The clip cannot be analysed: ``code`` says why, the message says what to do."""
+
+    def __init__(self, code: FailureCode, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClipInfo:
+    """What the decoder says of a clip; width and height are upright."""
+
+    container: str
+    codec: str
+    width: int
+    height: int
+    rotation_degrees: int
+    duration_seconds: float | None
+    fps: float | None
+    bit_depth: int
+    high_dynamic_range: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A decoded, upright frame."""
+
+    window: int
+    pts_seconds: float
+    image: Image
+
+    def __post_init__(self) -> None:
+        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
+            raise ValueError(f"a frame is (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}")
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A face box in pixels; it may reach beyond the frame."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def center(self) -> tuple[float, float]:
+        """Middle of the box, x and y."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def iou(self, other: "Box") -> float:
+        """Intersection over union, 0 to 1."""
+        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
+        if width <= 0 or height <= 0:
+            return 0.0
+        intersection = width * height
+        return intersection / (self.width * self.height + other.width * other.height - intersection)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """A box in one frame, and how far the line through the eyes is turned (clockwise, degrees)."""
+
+    box: Box
+    confidence: float
+    roll_degrees: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceCrop:
+    """A face cut out of its frame, with its quality."""
+
+    window: int
+    pts_seconds: float
+    face: Face
+    image: Image  # (S, S, 3)
+    sharpness: float
+    brightness: float
+    unusable: ReasonCode | None
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """The faces of one person over time."""
+
+    track_id: str
+    crops: list[FaceCrop] = field(default_factory=list)
+
+    @property
+    def usable(self) -> list[FaceCrop]:
+        """The crops that the classifier sees."""
+        return [crop for crop in self.crops if crop.unusable is None]
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the clip was looked at."""
+
+    frames_sampled: int
+    frames_with_face: int
+    faces_max: int
+    tracks: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:  # noqa: A001 (the field's word; the builtin is not used here)
+    """What a reader of the result should know."""
+
+    code: WarningCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """A clip as tracks of face crops: what comes out of the sandbox and goes into the classifier."""
+
+    clip: ClipInfo
+    coverage: Coverage
+    tracks: list[Track]
+    warnings: list[Warning]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SequenceScore:
+    """What the classifier says of one track."""
+
+    frame_logits: Floats  # (N,)
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was not evaluated."""
+
+    code: ReasonCode
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """One face in one frame, judged or not."""
+
+    track_id: str
+    window: int
+    pts_seconds: float
+    box: Box
+    detection_confidence: float
+    sharpness: float
+    brightness: float
+    unusable: ReasonCode | None
+    logit: float | None
+    probability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrackScore:
+    """One person, judged or not."""
+
+    track_id: str
+    verdict: Verdict
+    probability: float | None
+    logit: float | None
+    reasons: list[Reason]
+    first_seconds: float
+    last_seconds: float
+    face_frames: int
+    usable_frames: int
+    median_face_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScore:
+    """The clip, judged or not, and the track that decided."""
+
+    verdict: Verdict
+    probability: float | None
+    decided_by: str | None
+    reasons: list[Reason]
+    tracks: list[TrackScore]
+    frames: list[FrameScore]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that the detector says of a clip."""
+
+    manifest: Manifest
+    extraction: Extraction
+    score: ClipScore
+    extract_seconds: float
+    score_seconds: float

@@ -1,0 +1,88 @@
+"""Keeps an attempt's lease alive from a thread, carries its progress out, and brings word that it should stop."""
+
+import threading
+import time
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.log import make_logger
+from app.services import attempts
+from app.services.attempts import Attempt
+from app.states import Phase
+
+
+class AttemptLostError(Exception):
+    """The job was canceled or deleted, or another worker has it: whatever this attempt finds is not wanted."""
+
+
+class DrainError(Exception):
+    """This worker was asked to stop: the job goes back to the queue."""
+
+
+class AttemptTimeoutError(Exception):
+    """The attempt took too long as a whole."""
+
+
+class Heartbeat:
+    """Beats while its block runs. ``report`` belongs in the work's loop."""
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        attempt: Attempt,
+        *,
+        interval: timedelta,
+        lease: timedelta,
+        timeout: timedelta,
+        draining: threading.Event,
+    ) -> None:
+        self._sessions = sessions
+        self._attempt = attempt
+        self._interval = interval
+        self._lease = lease
+        self._deadline = time.monotonic() + timeout.total_seconds()
+        self._draining = draining
+        self._progress: tuple[Phase, int, int | None] = (Phase.FETCHING, 0, None)
+        self._is_lost = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._log = make_logger(part="worker")
+
+    def report(self, phase: Phase, done: int, total: int | None) -> None:
+        """Notes the progress. Raises AttemptLostError, DrainError or AttemptTimeoutError: stop the work."""
+        self._progress = (phase, done, total)
+        if self._is_lost:
+            raise AttemptLostError
+        if self._draining.is_set():
+            raise DrainError
+        if time.monotonic() > self._deadline:
+            raise AttemptTimeoutError
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._interval.total_seconds()):
+            try:
+                with self._sessions() as session:
+                    is_ours = attempts.renew_lease(
+                        session, self._attempt, lease=self._lease, progress=self._progress
+                    )
+            except SQLAlchemyError as error:
+                # The lease outlives a short absence of the database.
+                self._log.warning("heartbeat_missed", error=str(error))
+                continue
+            if not is_ours:
+                self._is_lost = True
+                return

@@ -1,0 +1,182 @@
+"""Runs one attempt of a job: claim, open the clip, analyse, store. Knows nothing of Celery."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO
+
+import structlog
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app import schemas
+from app.log import make_logger
+from app.services import attempts
+from app.services.attempts import Attempt
+from app.states import FailureCode, Phase
+from app.storage import ClipStorage
+from worker.detector.pipeline import Detector
+from worker.detector.sandbox import SandboxError
+from worker.detector.types import Analysis, ClipError
+from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
+from worker.settings import WorkerSettings
+
+_RETRYABLE = {FailureCode.DECODER_CRASHED, FailureCode.DECODE_TIMEOUT, FailureCode.INTERNAL, FailureCode.RESOURCE_LIMIT}
+_STORE_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 16)
+"""A result is worth waiting for a database that restarts."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerResources:
+    """What lives as long as the worker process."""
+
+    settings: WorkerSettings
+    name: str
+    sessions: sessionmaker[Session]
+    storage: ClipStorage
+    detector: Detector
+    draining: threading.Event
+
+
+def run_next_job(resources: WorkerResources) -> bool:
+    """Claims the job that waits longest and runs it to an end. False where none waits."""
+    if resources.draining.is_set():
+        return False
+    settings = resources.settings
+    with resources.sessions() as session:
+        attempt = attempts.claim_job(session, worker=resources.name, lease=settings.lease_duration)
+    if attempt is None:
+        return False
+    with structlog.contextvars.bound_contextvars(job_id=f"job_{attempt.job_id.hex}", attempt=attempt.number):
+        heartbeat = Heartbeat(
+            resources.sessions,
+            attempt,
+            interval=settings.heartbeat_interval,
+            lease=settings.lease_duration,
+            timeout=settings.attempt_timeout,
+            draining=resources.draining,
+        )
+        with heartbeat:
+            _run(resources, attempt, heartbeat)
+    return True
+
+
+def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> None:
+    log = make_logger(part="worker")
+    start = time.perf_counter()
+    log.info("attempt_started")
+    try:
+        analysis = _analyze(resources, attempt, heartbeat)
+    except AttemptLostError:
+        log.info("attempt_abandoned")
+    except DrainError:
+        is_ours = _store(resources, lambda session: attempts.release(session, attempt))
+        log.info("attempt_released", stored=is_ours)
+    except ClipError as error:
+        _fail(resources, attempt, error.code, error.message)
+    except AttemptTimeoutError:
+        limit = resources.settings.attempt_timeout.total_seconds()
+        _fail(resources, attempt, FailureCode.DEADLINE_EXCEEDED, f"The attempt took longer than {limit:g} s.")
+    except SandboxError as error:
+        # The machine is broken, not the clip: give the job back and let the supervisor see a dead worker.
+        _store(resources, lambda session: attempts.release(session, attempt))
+        log.error("sandbox_unusable", error=str(error))
+        raise
+    except Exception:
+        log.exception("attempt_broke")
+        _fail(resources, attempt, FailureCode.INTERNAL, "The worker hit a defect. Its log has the details.")
+    else:
+        is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
+        verdict = analysis.score.verdict
+        seconds = round(time.perf_counter() - start, 3)
+        log.info("attempt_succeeded" if is_ours else "attempt_too_late", verdict=verdict, seconds=seconds)
+
+
+def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> Analysis:
+    try:
+        clip = resources.storage.open_clip(attempt.clip_sha256)
+    except FileNotFoundError as error:
+        raise ClipError(FailureCode.INPUT_MISSING, "The clip is not in the storage any more.") from error
+    with clip:
+        _verify(clip, attempt.clip_sha256)
+        heartbeat.report(Phase.EXTRACTING, 0, None)
+        return resources.detector.analyze(clip, heartbeat.report)
+
+
+def _verify(clip: BinaryIO, sha256: str) -> None:
+    found = hashlib.file_digest(clip, "sha256").hexdigest()
+    clip.seek(0)
+    if found != sha256:
+        message = "The stored clip is not the one that was uploaded. Upload it again."
+        raise ClipError(FailureCode.CHECKSUM_MISMATCH, message)
+
+
+def _succeed(session: Session, attempt: Attempt, analysis: Analysis) -> bool:
+    result, frames = to_result(analysis)
+    return attempts.succeed(
+        session,
+        attempt,
+        verdict=result.verdict,
+        payload=result.model_dump(mode="json"),
+        frames=[frame.model_dump(mode="json") for frame in frames],
+    )
+
+
+def to_result(analysis: Analysis) -> tuple[schemas.Result, list[schemas.Frame]]:
+    """The detector's words as the API's; the fields have the same names."""
+    score, extraction = analysis.score, analysis.extraction
+    clip: dict[str, Any] = asdict(extraction.clip)
+    clip.pop("high_dynamic_range")  # told as a warning
+    manifest = analysis.manifest
+    result = schemas.Result.model_validate(
+        {
+            "verdict": score.verdict,
+            "probability": score.probability,
+            "decided_by": score.decided_by,
+            "reasons": [asdict(reason) for reason in score.reasons],
+            "warnings": [asdict(warning) for warning in extraction.warnings],
+            "coverage": asdict(extraction.coverage),
+            "tracks": [asdict(track) for track in score.tracks],
+            "clip": clip,
+            "model": {
+                "name": manifest.name,
+                "version": manifest.version,
+                "trained": manifest.trained,
+                "weights_sha256": manifest.weights_sha256,
+                "calibrated": manifest.detector.scoring.calibrated,
+            },
+            "timings": {
+                "extract_seconds": analysis.extract_seconds,
+                "score_seconds": analysis.score_seconds,
+            },
+        }
+    )
+    return result, [schemas.Frame.model_validate(asdict(frame)) for frame in score.frames]
+
+
+def _fail(resources: WorkerResources, attempt: Attempt, code: FailureCode, message: str) -> None:
+    log = make_logger(part="worker")
+    log.info("attempt_failed", code=code, message=message)
+    # The full message of a defect stays in the log: it may show paths and code.
+    public = "The decoder hit a defect. The worker's log has the details." if code is FailureCode.INTERNAL else message
+    _store(
+        resources,
+        lambda session: attempts.fail(
+            session, attempt, code=code, message=public, retryable=code in _RETRYABLE
+        ),
+    )
+
+
+def _store(resources: WorkerResources, write: Callable[[Session], bool]) -> bool:
+    """Writes an outcome, through a restart of the database; if that fails too, the sweep brings the job back."""
+    for delay in _STORE_DELAYS_SECONDS:
+        try:
+            with resources.sessions() as session:
+                return write(session)
+        except OperationalError as error:
+            make_logger(part="worker").warning("database_away", error=str(error), retry_in_seconds=delay)
+            time.sleep(delay)
+    with resources.sessions() as session:
+        return write(session)

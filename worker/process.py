@@ -1,0 +1,61 @@
+"""The resources of one pool process: opened when it starts, closed when it ends."""
+
+import os
+import signal
+import socket
+import threading
+from types import FrameType
+from typing import Any
+
+from celery.signals import worker_process_init, worker_process_shutdown
+
+from app.db.session import make_engine, make_sessions
+from app.log import configure_logging, make_logger
+from app.settings import require_settings
+from app.storage import make_storage
+from worker.detector.pipeline import make_detector
+from worker.jobs import WorkerResources
+from worker.settings import WorkerSettings
+
+_open: list[WorkerResources] = []
+"""At most one: Celery gives a task no other way to what its process holds."""
+
+
+@worker_process_init.connect
+def open_resources(**_: Any) -> None:
+    """Loads the model, starts the sandbox, opens the pools; slow, so it is done before the first job."""
+    settings = WorkerSettings()
+    configure_logging(log_format=settings.log_format, level=settings.log_level)
+    database_url, storage_url = require_settings(settings, "database_url", "storage_url")
+    draining = threading.Event()
+
+    def drain(_signal: int, _frame: FrameType | None) -> None:
+        draining.set()
+
+    signal.signal(signal.SIGTERM, drain)  # give the job in hand back instead of losing it
+    detector = make_detector(settings.model_dir, settings.sandbox_options(), device=settings.device)
+    resources = WorkerResources(
+        settings=settings,
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        sessions=make_sessions(make_engine(database_url, pool_size=2)),
+        storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
+        detector=detector,
+        draining=draining,
+    )
+    _open.append(resources)
+    manifest = detector.manifest
+    make_logger(part="worker").info(
+        "worker_ready", model=manifest.name, trained=manifest.trained, sandbox=detector.sandbox.start()
+    )
+
+
+def get_resources() -> WorkerResources:
+    """The resources of this process."""
+    return _open[0]
+
+
+@worker_process_shutdown.connect
+def close_resources(**_: Any) -> None:
+    """Ends the sandbox."""
+    while _open:
+        _open.pop().detector.close()
