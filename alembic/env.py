@@ -1,6 +1,7 @@
 """Runs the migrations on the database of UNMASK_DATABASE_URL, or on the URL that ``app.db.migrations`` gives."""
 
 from alembic import context
+
 from app.db import models
 from app.db.session import make_engine
 from app.settings import Settings, require_settings

@@ -1,23 +1,128 @@
-"""The command line."""
+"""The command line: serve, api, worker, migrate, scan, demo. Each command imports what it needs, and no more."""
+
+# ruff: noqa: PLC0415 (a client machine has neither the API's packages nor the worker's)
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+from app.settings import MissingSettingError, Settings
+
+_console = Console(stderr=True)
+_commands = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Unmask tells whether the faces in a video are manipulated.",
+)
+
+Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...")]
+Url = Annotated[str | None, typer.Option(help="Where the API is; else UNMASK_API_HOST and UNMASK_API_PORT.")]
+Key = Annotated[str | None, typer.Option(help="The API key; else UNMASK_API_KEY, else the one of 'unmask serve'.")]
 
 
-@app.command()
-def worker() -> None:
-    """Run one worker."""
-    from worker.celery import run_worker  # noqa: PLC0415
+@_commands.command()
+def serve() -> None:
+    """Run the whole service on this machine; PostgreSQL and Valkey are embedded unless settings name others."""
+    from app.embedded import AlreadyServingError
+    from app.serve import serve as run
+    from app.supervisor import ChildKeepsDyingError
 
-    run_worker()
+    try:
+        run(Settings(), lambda line: print(line, flush=True))  # noqa: T201 (the command's output)
+    except (AlreadyServingError, ChildKeepsDyingError) as error:
+        _give_up(error)
 
 
-@app.command()
+@_commands.command()
 def api() -> None:
-    """Run the API."""
+    """Run the API process."""
+    import uvicorn
+
+    settings = Settings()
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=settings.api_host,
+        port=settings.api_port,
+        log_config=None,
+        access_log=False,  # the request context logs one event a request
+        server_header=False,
+        timeout_graceful_shutdown=5,  # waiting clients ask again
+    )
+
+
+@_commands.command()
+def worker() -> None:
+    """Run a worker process."""
+    # The service's packages never import the worker's.
+    os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (our own module)
+
+
+@_commands.command()
+def migrate() -> None:
+    """Bring the database of UNMASK_DATABASE_URL to the newest schema."""
+    from app.db.migrations import migrate as run
+    from app.settings import require_settings
+
+    (database_url,) = require_settings(Settings(), "database_url")
+    run(database_url)
+
+
+@_commands.command()
+def scan(
+    clips: Clips,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip and line.")] = False,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Judge clips. Ends with 0 where all were judged, 3 where one was not evaluated, 1 where one failed."""
+    from app.client import ApiError, Client, UnreachableError
+    from app.scan import scan_clips, worst
+    from app.serve import find_api_key
+
+    settings = Settings()
+    api_key = key or find_api_key(settings)
+    if api_key is None:
+        _give_up("There is no API key. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder.")
+    with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
+        try:
+            outcomes = scan_clips(client, clips, as_json=as_json)
+        except (ApiError, UnreachableError) as error:
+            _give_up(error)
+    raise typer.Exit(worst(outcomes))
+
+
+@_commands.command()
+def demo(clip: Annotated[Path, typer.Argument(help="A video file.")]) -> None:
+    """Start a service of its own, judge a clip over HTTP, stop the service."""
+    from app.client import UnreachableError
+    from app.demo import DemoError, run_demo
+
+    try:
+        code = run_demo(clip, Settings().data_dir / "demo")
+    except (DemoError, UnreachableError) as error:
+        _give_up(error)
+    raise typer.Exit(code)
+
+
+def _give_up(error: Exception | str) -> NoReturn:
+    _console.print(f"[red]{error}[/red]")
+    raise typer.Exit(1)
 
 
 def main() -> None:
-    """Entry point."""
-    app()
+    """The entry point."""
+    try:
+        _commands()
+    except MissingSettingError as error:
+        _console.print(f"[red]{error}[/red]")
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

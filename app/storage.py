@@ -105,10 +105,7 @@ class ClipStorage:
 
     def is_writable(self) -> bool:
         """True while clips can be stored."""
-        return (
-            os.access(self._incoming, os.W_OK | os.X_OK)
-            and shutil.disk_usage(self._root).free > self._reserve_bytes
-        )
+        return os.access(self._incoming, os.W_OK | os.X_OK) and shutil.disk_usage(self._root).free > self._reserve_bytes
 
     def _path(self, sha256: str) -> Path:
         return self._root / sha256[:2] / sha256

@@ -41,7 +41,7 @@ def make_worker(settings: WorkerSettings) -> Celery:
             "health_check_interval": 25,
         },
     )
-    _add_sweeper(worker, settings, redis_url)
+    _add_sweeper(settings, redis_url)
     return worker
 
 
@@ -51,12 +51,12 @@ def run_worker() -> int:
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # Celery's soft shutdown
     worker = make_worker(settings)
-    arguments = ["worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
+    arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)
     return 0
 
 
-def _add_sweeper(worker: Celery, settings: WorkerSettings, redis_url: str) -> None:
+def _add_sweeper(settings: WorkerSettings, redis_url: str) -> None:
     (database_url,) = require_settings(settings, "database_url")
     parts: list[Doorbell | Sweeper] = []
 
@@ -76,7 +76,6 @@ def _add_sweeper(worker: Celery, settings: WorkerSettings, redis_url: str) -> No
     worker_shutdown.connect(stop, weak=False)
 
 
-@setup_logging.connect
+@setup_logging.connect  # type: ignore[untyped-decorator]
 def _keep_our_logging(**_: Any) -> None:
     """That somebody listens stops Celery from setting up its own."""
-

@@ -76,9 +76,7 @@ class Heartbeat:
         while not self._stop.wait(self._interval.total_seconds()):
             try:
                 with self._sessions() as session:
-                    is_ours = attempts.renew_lease(
-                        session, self._attempt, lease=self._lease, progress=self._progress
-                    )
+                    is_ours = attempts.renew_lease(session, self._attempt, lease=self._lease, progress=self._progress)
             except SQLAlchemyError as error:
                 # The lease outlives a short absence of the database.
                 self._log.warning("heartbeat_missed", error=str(error))

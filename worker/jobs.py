@@ -5,7 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+from io import BufferedReader
+from typing import Any, BinaryIO, cast
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -23,7 +24,12 @@ from worker.detector.types import Analysis, ClipError
 from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
 from worker.settings import WorkerSettings
 
-_RETRYABLE = {FailureCode.DECODER_CRASHED, FailureCode.DECODE_TIMEOUT, FailureCode.INTERNAL, FailureCode.RESOURCE_LIMIT}
+_RETRYABLE = {
+    FailureCode.DECODER_CRASHED,
+    FailureCode.DECODE_TIMEOUT,
+    FailureCode.INTERNAL,
+    FailureCode.RESOURCE_LIMIT,
+}
 _STORE_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """A result is worth waiting for a database that restarts."""
 
@@ -82,7 +88,7 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
     except SandboxError as error:
         # The machine is broken, not the clip: give the job back and let the supervisor see a dead worker.
         _store(resources, lambda session: attempts.release(session, attempt))
-        log.error("sandbox_unusable", error=str(error))
+        log.error("sandbox_unusable", error=str(error))  # noqa: TRY400 (the message is meant for people)
         raise
     except Exception:
         log.exception("attempt_broke")
@@ -106,7 +112,7 @@ def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat)
 
 
 def _verify(clip: BinaryIO, sha256: str) -> None:
-    found = hashlib.file_digest(clip, "sha256").hexdigest()
+    found = hashlib.file_digest(cast("BufferedReader", clip), "sha256").hexdigest()
     clip.seek(0)
     if found != sha256:
         message = "The stored clip is not the one that was uploaded. Upload it again."
@@ -163,9 +169,7 @@ def _fail(resources: WorkerResources, attempt: Attempt, code: FailureCode, messa
     public = "The decoder hit a defect. The worker's log has the details." if code is FailureCode.INTERNAL else message
     _store(
         resources,
-        lambda session: attempts.fail(
-            session, attempt, code=code, message=public, retryable=code in _RETRYABLE
-        ),
+        lambda session: attempts.fail(session, attempt, code=code, message=public, retryable=code in _RETRYABLE),
     )
 
 

@@ -21,7 +21,7 @@ _open: list[WorkerResources] = []
 """At most one: Celery gives a task no other way to what its process holds."""
 
 
-@worker_process_init.connect
+@worker_process_init.connect  # type: ignore[untyped-decorator]
 def open_resources(**_: Any) -> None:
     """Loads the model, starts the sandbox, opens the pools; slow, so it is done before the first job."""
     settings = WorkerSettings()
@@ -54,7 +54,7 @@ def get_resources() -> WorkerResources:
     return _open[0]
 
 
-@worker_process_shutdown.connect
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def close_resources(**_: Any) -> None:
     """Ends the sandbox."""
     while _open:

@@ -19,6 +19,7 @@ class ApiKeyMiddleware:
         self._api_key = api_key.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
         if scope["type"] != "http" or not scope["path"].startswith(_PROTECTED):
             await self._app(scope, receive, send)
             return

@@ -48,8 +48,8 @@ class Resources:
             return found[0].status.is_final
 
         if not await has_ended():
-            timeout = min(timedelta(seconds=seconds), self.settings.wait_max)
-            await self.waiters.wait_until(job_id, has_ended, timeout=timeout)
+            longest = min(timedelta(seconds=seconds), self.settings.wait_max)
+            await self.waiters.wait_until(job_id, has_ended, longest=longest)
         return found
 
     def _get_job(self, job_id: UUID) -> tuple[Job, int | None]:

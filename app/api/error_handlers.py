@@ -80,15 +80,11 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(InterfaceError)
     def _database_away(request: Request, error: Exception) -> JSONResponse:
         log.error("database_unreachable", error=str(error))
-        overloaded = OverloadedError(
-            "The database does not answer at the moment. Try again.", retry_after_seconds=5
-        )
+        overloaded = OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
         return problem_response(overloaded, path=request.url.path)
 
     @app.exception_handler(Exception)
     def _defect(request: Request, error: Exception) -> JSONResponse:
         log.error("request_failed", exc_info=error)
-        internal = _InternalError(
-            "Something broke on our side. The request id finds it in the server's log."
-        )
+        internal = _InternalError("Something broke on our side. The request id finds it in the server's log.")
         return problem_response(internal, path=request.url.path)

@@ -78,9 +78,7 @@ def get_result(session: SessionDep, job_id: JobId) -> schemas.Result:
 
 
 @router.get("/{job_id}/frames", summary="Read frames", **openapi.READ_FRAMES)
-def list_frames(
-    request: Request, session: SessionDep, job_id: JobId, query: Annotated[PageQuery, Query()]
-) -> Response:
+def list_frames(request: Request, session: SessionDep, job_id: JobId, query: Annotated[PageQuery, Query()]) -> Response:
     """One row for each face in each sampled frame. `Accept` chooses JSON, `application/x-ndjson` or `text/csv`."""
     after = decode_position(query.cursor)
     rows = jobs.list_frames(session, job_id, after=after, limit=query.limit + 1)

@@ -46,7 +46,7 @@ _FRAME_EXAMPLE: dict[str, Any] = {
     "pts_seconds": 0.04,
     "box": {"x": 311.0, "y": 96.5, "width": 180.2, "height": 180.2},
     "detection_confidence": 0.93,
-    "sharpness": 412.7,
+    "sharpness": 0.071,
     "brightness": 131.5,
     "unusable": None,
     "logit": -0.31,
@@ -133,7 +133,7 @@ READ_FRAMES: dict[str, Any] = {
     "response_model": schemas.FramePage,
     "responses": {
         200: {
-            "description": "A page of frames; `Link: rel=\"next\"` leads to the next one",
+            "description": 'A page of frames; `Link: rel="next"` leads to the next one',
             "content": {
                 "application/json": {"example": {"items": [_FRAME_EXAMPLE], "next_cursor": None}},
                 "application/x-ndjson": {"schema": {"type": "string"}},

@@ -22,6 +22,7 @@ class RequestContextMiddleware:
         self._log = make_logger(part="api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

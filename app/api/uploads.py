@@ -121,9 +121,7 @@ def _check_head(head: bytes) -> None:
 
 
 def _too_large(limits: UploadLimits) -> ClipTooLargeError:
-    return ClipTooLargeError(
-        f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one."
-    )
+    return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one.")
 
 
 async def _body(request: Request, idle_timeout: timedelta) -> AsyncIterator[bytes]:
@@ -231,7 +229,9 @@ class _MultipartSink:
         _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._part = parameters.get(b"name", b"").decode(errors="replace")
         if self._part not in {"file", "options"}:
-            raise InvalidRequestError(f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'.")
+            raise InvalidRequestError(
+                f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'."
+            )
         if self._part in self._seen:
             raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip a job.")
         self._seen.add(self._part)
@@ -249,4 +249,3 @@ class _MultipartSink:
 
     def _on_end(self) -> None:
         self._is_complete = True
-

@@ -110,6 +110,4 @@ def _as_csv(frames: Sequence[schemas.Frame]) -> str:
 
 
 def _respond_json(model: BaseModel, *, headers: dict[str, str], status_code: int = 200) -> Response:
-    return Response(
-        model.model_dump_json(), status_code=status_code, headers=headers, media_type="application/json"
-    )
+    return Response(model.model_dump_json(), status_code=status_code, headers=headers, media_type="application/json")

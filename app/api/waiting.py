@@ -50,12 +50,10 @@ class JobWaiters:
             if not self._events[job_id]:
                 del self._events[job_id]
 
-    async def wait_until(
-        self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, timeout: timedelta
-    ) -> None:
-        """Returns once ``is_done`` holds, asked after each change of the job's status, or after the timeout."""
+    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, longest: timedelta) -> None:
+        """Returns once ``is_done`` holds, asked after each change of the job's status, or after the longest time."""
         with self.subscribe(job_id) as changed, suppress(TimeoutError):
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(longest.total_seconds()):
                 while not await is_done():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)

@@ -38,21 +38,20 @@ class JobFilter:
 
 def database_time(session: Session) -> datetime:
     """The database's clock, the only one that leases are measured by."""
-    return session.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now
 
 
 def add_job(session: Session, job: Job) -> None:
     """Inserts a queued job with the first line of its history."""
     session.add(job)
     session.flush()
-    session.add(
-        Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at)
-    )
+    session.add(Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
 
 
 def find_job(session: Session, job_id: UUID) -> Job | None:
     """A job with its result."""
-    return session.execute(_with_result().where(Job.id == job_id)).scalar_one_or_none()
+    return session.scalars(_with_result().where(Job.id == job_id)).one_or_none()
 
 
 def get_job_for_update(session: Session, job_id: UUID) -> Job:
@@ -75,10 +74,10 @@ def list_jobs(session: Session, *, where: JobFilter, before: UUID | None, limit:
         (operator.lt, Job.id, before),
     ]
     chosen = [compare(column, value) for compare, column, value in conditions if value is not None]
-    return session.execute(query.where(*chosen).order_by(Job.id.desc()).limit(limit)).scalars().all()
+    return session.scalars(query.where(*chosen).order_by(Job.id.desc()).limit(limit)).all()
 
 
-def _with_result() -> Select[tuple[Job]]:
+def _with_result() -> Select[Job]:
     return select(Job).options(joinedload(Job.result))
 
 
@@ -122,9 +121,7 @@ def renew_lease(
     statement = (
         update(Job)
         .where(Job.id == job_id, Job.attempt == attempt, Job.status == JobStatus.RUNNING)
-        .values(
-            lease_until=func.clock_timestamp() + lease, phase=phase, progress_done=done, progress_total=total
-        )
+        .values(lease_until=func.clock_timestamp() + lease, phase=phase, progress_done=done, progress_total=total)
     )
     return session.execute(statement.returning(Job.id)).scalar_one_or_none() is not None
 
@@ -137,15 +134,11 @@ def list_expired(session: Session) -> Sequence[Job]:
 
 def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> Sequence[UUID]:
     """Jobs that have waited longer than this, the oldest first."""
-    query = select(Job.id).where(
-        Job.status == JobStatus.QUEUED, Job.queued_at < func.clock_timestamp() - older_than
-    )
+    query = select(Job.id).where(Job.status == JobStatus.QUEUED, Job.queued_at < func.clock_timestamp() - older_than)
     return session.execute(query.order_by(Job.created_at, Job.id).limit(limit)).scalars().all()
 
 
-def add_result(
-    session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]]
-) -> None:
+def add_result(session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]]) -> None:
     """Stores a result with its frames."""
     session.add(Result(job_id=job.id, attempt=job.attempt, payload=payload))
     rows = [{"job_id": job.id, "position": position, "payload": row} for position, row in enumerate(frames)]

@@ -42,9 +42,7 @@ def renew_lease(
 ) -> bool:
     """The heartbeat. False: the job was canceled, deleted, or given to another worker; stop the work."""
     with session.begin():
-        return repositories.renew_lease(
-            session, attempt.job_id, attempt=attempt.number, lease=lease, progress=progress
-        )
+        return repositories.renew_lease(session, attempt.job_id, attempt=attempt.number, lease=lease, progress=progress)
 
 
 def succeed(

@@ -87,9 +87,7 @@ def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Se
         return repositories.list_frames(session, job_id, after=after, limit=limit)
 
 
-def list_jobs(
-    session: Session, *, where: repositories.JobFilter, before: UUID | None, limit: int
-) -> Sequence[Job]:
+def list_jobs(session: Session, *, where: repositories.JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
     """Jobs, newest first."""
     with session.begin():
         return repositories.list_jobs(session, where=where, before=before, limit=limit)

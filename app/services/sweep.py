@@ -60,9 +60,7 @@ class Sweeper:
         """One round."""
         with self._sessions() as session:
             for job in requeue_lost_jobs(session, max_attempts=self._max_attempts):
-                self._log.warning(
-                    "job_lost_its_worker", job_id=job.public_id, attempt=job.attempt, status=job.status
-                )
+                self._log.warning("job_lost_its_worker", job_id=job.public_id, attempt=job.attempt, status=job.status)
                 if job.status is JobStatus.QUEUED:
                     self._doorbell.ring(job.id)
         with self._sessions() as session, session.begin():

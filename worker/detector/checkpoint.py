@@ -27,7 +27,9 @@ def load_classifier(folder: Path, manifest: Manifest) -> Classifier:
     if found != manifest.weights_sha256:
         raise CheckpointError(f"{path} is not the file of the manifest: its sha256 is {found}")
     classifier = Classifier(manifest.detector.classifier)
-    tensors = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()}
+    tensors = {
+        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
+    }
     try:
         classifier.load_state_dict(tensors)
     except RuntimeError as error:

@@ -19,7 +19,7 @@ class Classifier(nn.Module):
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.backbone = timm.create_model(config.backbone, num_classes=0, act_layer=nn.ReLU6)
-        features = self.backbone.num_features
+        features: int = self.backbone.num_features  # type: ignore[assignment]
         self.norm = nn.LayerNorm(features)
         self.frame_head = nn.Linear(features, 1)
         self.project = nn.Sequential(nn.Linear(features, config.width), nn.LayerNorm(config.width), nn.GELU())
@@ -41,8 +41,8 @@ class Classifier(nn.Module):
             nn.Linear(config.width, 1),
         )
         # The correction starts at zero: the Transformer has to earn its place.
-        nn.init.zeros_(self.sequence_head[-1].weight)
-        nn.init.zeros_(self.sequence_head[-1].bias)
+        for parameter in self.sequence_head[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def features(self, crops: Tensor) -> Tensor:
         """Normalised crops (N, 3, S, S) float32 -> features (N, F)."""
@@ -74,7 +74,7 @@ class Classifier(nn.Module):
     def forward(self, crops: Tensor, pts_seconds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """As ``head``, from normalised crops (B, N, 3, S, S) float32."""
         batch, count = crops.shape[:2]
-        features = self.features(crops.flatten(0, 1)).unflatten(0, (batch, count))
+        features = self.features(crops.flatten(0, 1)).view(batch, count, -1)
         return self.head(features, pts_seconds, mask)
 
 

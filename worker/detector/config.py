@@ -35,8 +35,9 @@ class FaceConfig(_Record):
     """Smallest face box. Below, a 112 px crop is mostly interpolation."""
     brightness_min: Annotated[float, Field(ge=0, le=255)] = 12.0
     """Least mean luma of a crop."""
-    sharpness_min: Annotated[float, Field(ge=0)] = 1.5
-    """Least variance of the Laplacian of a crop's luma (Pech-Pacheco et al., ICPR 2000)."""
+    sharpness_min: Annotated[float, Field(ge=0)] = 0.004
+    """Least variance of the Laplacian (Pech-Pacheco et al., ICPR 2000) by that of the luma. 99 % of the face crops
+    of YouTube Faces, the softest set we have, are above 0.005."""
     frames_min: Positive = 8
     """Least usable frames of a track that is judged: one window."""
 

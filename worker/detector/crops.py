@@ -53,7 +53,8 @@ def make_crop(frame: Frame, face: Face, crop: CropConfig, limits: FaceConfig) ->
     """A face with its crop and its quality; ``unusable`` says why the classifier must not see it."""
     image = crop_face(frame.image, face, crop)
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    sharpness = float(cv2.Laplacian(luma, cv2.CV_64F).var())
+    # Divided by the contrast, or a dark face would count as a blurred one.
+    sharpness = float(cv2.Laplacian(luma, cv2.CV_64F).var() / max(luma.var(), 1.0))
     brightness = float(luma.mean())
     unusable = None
     if face.box.width < limits.size_min_px:

@@ -8,7 +8,7 @@ from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.crops import make_crop
 from worker.detector.faces import FaceDetector
 from worker.detector.tracks import Tracker
-from worker.detector.types import Coverage, Extraction, Track, Warning
+from worker.detector.types import ClipWarning, Coverage, Extraction, Track
 from worker.detector.video import ClipReader, open_clip
 
 
@@ -56,7 +56,7 @@ def _keep_longest(tracks: list[Track], count: int) -> list[Track]:
     return sorted(longest, key=tracks.index)
 
 
-def _warnings(clip: ClipReader, *, found: int, kept: int) -> list[Warning]:
+def _warnings(clip: ClipReader, *, found: int, kept: int) -> list[ClipWarning]:
     warnings = []
     statistics = clip.statistics
     if statistics.is_partial:
@@ -64,11 +64,11 @@ def _warnings(clip: ClipReader, *, found: int, kept: int) -> list[Warning]:
             f"{statistics.damaged} of {statistics.packets} packets are damaged; "
             f"{statistics.windows_found} of {statistics.windows_planned} windows were decoded."
         )
-        warnings.append(Warning(WarningCode.DECODE_PARTIAL, detail))
+        warnings.append(ClipWarning(WarningCode.DECODE_PARTIAL, detail))
     if kept < found:
         detail = f"{found} tracks were found; the {kept} longest were judged."
-        warnings.append(Warning(WarningCode.TOO_MANY_FACES, detail))
+        warnings.append(ClipWarning(WarningCode.TOO_MANY_FACES, detail))
     if clip.info.high_dynamic_range:
         detail = "The clip is HDR and was read without tone mapping: its colours are flatter than they look."
-        warnings.append(Warning(WarningCode.HIGH_DYNAMIC_RANGE, detail))
+        warnings.append(ClipWarning(WarningCode.HIGH_DYNAMIC_RANGE, detail))
     return warnings

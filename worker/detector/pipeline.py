@@ -36,9 +36,7 @@ class Detector:
             SandboxError: The decoder process cannot be started.
         """
         start = time.perf_counter()
-        extraction = self.sandbox.extract(
-            clip, lambda done, total: on_progress(Phase.EXTRACTING, done, total)
-        )
+        extraction = self.sandbox.extract(clip, lambda done, total: on_progress(Phase.EXTRACTING, done, total))
         extracted = time.perf_counter()
         score = self._score(extraction, on_progress)
         return Analysis(self.manifest, extraction, score, extracted - start, time.perf_counter() - extracted)

@@ -154,14 +154,14 @@ class _Child:
     def extract(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
         timeout = self._options.clip_timeout_seconds
         deadline = time.monotonic() + timeout
-        progress = (0, 0)
+        last = [0, 0]
         try:
             socket.send_fds(self._channel, [json.dumps({"cpu_seconds": timeout}).encode()], [clip.fileno()])
             while True:
-                head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*progress))
+                head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*last))
                 if "progress" in head:
-                    progress = (int(head["progress"][0]), int(head["progress"][1]))
-                    on_frame(*progress)
+                    last[:] = map(int, head["progress"])
+                    on_frame(*last)
                 elif "error" in head:
                     code, message = head["error"]
                     raise ClipError(FailureCode(code), message)
@@ -176,7 +176,9 @@ class _Child:
     def kill(self) -> None:
         self._channel.close()
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        assert self._process.stderr is not None
+        self._process.stderr.close()
         os.close(self._output)
 
     def _greet(self) -> list[str]:
@@ -190,7 +192,8 @@ class _Child:
             head, _ = self._read_message(time.monotonic() + _START_TIMEOUT_SECONDS)
         except (OSError, wire.WireError, _ChildDiedError, _ChildHangsError) as error:
             self._process.kill()
-            said = self._process.communicate()[1].decode(errors="replace").strip()
+            assert self._process.stderr is not None
+            said = self._process.stderr.read().decode(errors="replace").strip()
             raise SandboxError(
                 f"The decoder process does not start. Its last words: {said[-500:] or 'none'}"
             ) from error

@@ -1,4 +1,4 @@
-"""The process behind the wall: receives open clips, sends back crops, boxes and quality figures. Started by sandbox.py."""
+"""The process behind the wall, started by sandbox.py: gets open clips, returns crops, boxes and quality figures."""
 
 import json
 import os

@@ -10,7 +10,16 @@ from app.states import ReasonCode, Verdict
 from worker.detector.config import FaceConfig, ScoringConfig
 from worker.detector.engines import Engine
 from worker.detector.manifest import Manifest
-from worker.detector.types import ClipScore, FaceCrop, Floats, FrameScore, Reason, SequenceScore, Track, TrackScore
+from worker.detector.types import (
+    ClipScore,
+    FaceCrop,
+    Floats,
+    FrameScore,
+    Reason,
+    SequenceScore,
+    Track,
+    TrackScore,
+)
 
 _EXPLANATIONS = {
     ReasonCode.NO_FACE: "No face was found.",

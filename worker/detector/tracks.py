@@ -111,4 +111,5 @@ def _colours(image: Image) -> Floats:
     """Root of the colour histogram in CIELAB: a product of two is their Bhattacharyya coefficient, 0 to 1."""
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
     histogram = cv2.calcHist([lab], [0, 1, 2], None, _COLOUR_BINS, _COLOUR_RANGES).ravel()
-    return np.sqrt(histogram / max(float(histogram.sum()), 1.0)).astype(np.float32)
+    root: Floats = np.sqrt(histogram / max(float(histogram.sum()), 1.0)).astype(np.float32)
+    return root

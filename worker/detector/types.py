@@ -26,7 +26,7 @@ class ClipError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What the decoder says of a clip; width and height are upright."""
+    """What the decoder says of a clip; width and height are upright, the rotation (clockwise) is applied."""
 
     container: str
     codec: str
@@ -122,7 +122,7 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Warning:  # noqa: A001 (the field's word; the builtin is not used here)
+class ClipWarning:
     """What a reader of the result should know."""
 
     code: WarningCode
@@ -136,7 +136,7 @@ class Extraction:
     clip: ClipInfo
     coverage: Coverage
     tracks: list[Track]
-    warnings: list[Warning]
+    warnings: list[ClipWarning]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from typing import BinaryIO
 
 import av
@@ -30,6 +31,8 @@ CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4")
 """Decoders that a stranger's bytes may reach: the common ones. Every other decoder is attack surface."""
 
 _HDR_TRANSFERS = {16, 18}  # SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG) in ITU-T H.273, table 3
+_KEYFRAME_SEARCH_PACKETS = 600
+"""How far behind a seek the next keyframe is looked for: twice the longest distance that encoders use."""
 _ASSUMED_SECONDS = 10.0
 """Duration of a clip that does not tell: its windows lie in this much of its beginning."""
 
@@ -64,7 +67,7 @@ class ClipReader:
         self._container = container
         self._stream = stream
         self._limits = limits
-        self._time_base = stream.time_base or Fraction(1, 1000)
+        self._time_base: Fraction = stream.time_base or Fraction(1, 1000)
         self._start_pts = stream.start_time or 0
         self.statistics = DecodeStatistics()
         # Packet 0 goes through the decoder before the first seek: old x264 says only there how its 4:4:4 is to be
@@ -107,27 +110,25 @@ class ClipReader:
         count = min(max(wanted, sampling.windows_min), sampling.windows_max)
         cell = max(int(duration_seconds / count / self._time_base), 1)
         tail = int(sampling.window_frames / (self.info.fps or 25) / self._time_base)
-        windows: list[Window] = []
-        for index in range(count):
-            start = self._start_pts + index * cell
-            windows.append(self._plan_window(start, middle=start + cell // 2, end=start + cell - tail))
-        return windows
+        starts = [self._start_pts + index * cell for index in range(count)]
+        return [self._plan_window(range(start, start + cell), tail) for start in starts]
 
-    def _plan_window(self, start: int, *, middle: int, end: int) -> Window:
-        """A window at the keyframe nearest before the middle of the cell, or before its end, else at its start."""
-        before_start = start
-        for target in (middle, max(end, start)):
+    def _plan_window(self, cell: range, tail: int) -> Window:
+        """A window at a keyframe near the middle of the cell, or near its end, else at its start."""
+        keyframe_before = self._start_pts
+        for target in (cell.start + len(cell) // 2, max(cell.stop - tail, cell.start)):
             keyframe = self._find_keyframe(target)
-            if keyframe >= start:
+            if keyframe in cell:
                 return Window(start_pts=keyframe, keyframe_pts=keyframe)
-            before_start = keyframe
-        return Window(start_pts=start, keyframe_pts=before_start)
+            if keyframe < cell.start:
+                keyframe_before = keyframe
+        return Window(start_pts=cell.start, keyframe_pts=keyframe_before)
 
     def _find_keyframe(self, pts: int) -> int:
-        """The keyframe at or before a time: where the demuxer lands."""
+        """The keyframe at or before a time. A transport stream has no index: there it is the next one after."""
         self._seek(pts)
-        for packet in self._container.demux(self._stream):
-            if packet.pts is not None:
+        for packet in islice(self._container.demux(self._stream), _KEYFRAME_SEARCH_PACKETS):
+            if packet.is_keyframe and packet.pts is not None:
                 return packet.pts
         return self._start_pts
 
@@ -148,7 +149,7 @@ class ClipReader:
             self._stream.codec_context.skip_frame = "NONREF" if skip else "DEFAULT"
             yield from self._decode_packet(packet)
 
-    def _decode_packet(self, packet: Packet) -> Iterator[VideoFrame]:
+    def _decode_packet(self, packet: "Packet[VideoStream]") -> Iterator[VideoFrame]:
         try:
             frames = self._stream.decode(packet)
         except av.error.FFmpegError:
@@ -163,7 +164,7 @@ class ClipReader:
                 yield frame
 
     def _make_frame(self, frame: VideoFrame, window: int) -> Frame:
-        pixels = frame.to_ndarray(format="rgb24")
+        pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
         upright = np.rot90(pixels, _quarter_turns(frame)) if _quarter_turns(frame) else pixels
         seconds = float(((frame.pts or 0) - self._start_pts) * self._time_base)
         return Frame(window=window, pts_seconds=seconds, image=self._square_pixels(upright, frame))
@@ -177,22 +178,21 @@ class ClipReader:
 
     def _upright_size(self, frame: VideoFrame) -> tuple[int, int]:
         aspect = self._stream.sample_aspect_ratio
-        is_plain = not aspect or not 0.1 < aspect < 10  # a nonsense ratio must not make a giant image
-        width = frame.width if is_plain else round(frame.width * aspect)
+        # A nonsense ratio must not make a giant image.
+        width = round(frame.width * aspect) if aspect and 0.25 <= aspect <= 4 else frame.width
         return (frame.height, width) if _quarter_turns(frame) % 2 else (width, frame.height)
 
+    def _duration_seconds(self) -> float | None:
+        if self._stream.duration is not None:
+            return float(self._stream.duration * self._time_base)
+        whole = self._container.duration
+        return whole / av.time_base if whole is not None else None
+
     def _read_info(self, first: VideoFrame) -> ClipInfo:
-        duration = self._stream.duration
-        if duration is not None:
-            duration_seconds = float(duration * self._time_base)
-        else:
-            whole = self._container.duration
-            duration_seconds = whole / av.time_base if whole is not None else None
+        duration_seconds = self._duration_seconds()
         if duration_seconds is not None and duration_seconds > self._limits.duration_max_seconds:
-            raise ClipError(
-                FailureCode.MEDIA_TOO_LONG,
-                f"The clip lasts {duration_seconds:.0f} s; {self._limits.duration_max_seconds:.0f} s are allowed. Cut it.",
-            )
+            allowed = f"{self._limits.duration_max_seconds:.0f} s are allowed. Cut it."
+            raise ClipError(FailureCode.MEDIA_TOO_LONG, f"The clip lasts {duration_seconds:.0f} s; {allowed}")
         width, height = self._upright_size(first)
         rate = self._stream.average_rate
         return ClipInfo(
@@ -200,7 +200,7 @@ class ClipReader:
             codec=self._stream.codec_context.codec.canonical_name,
             width=width,
             height=height,
-            rotation_degrees=90 * (_quarter_turns(first) % 4),
+            rotation_degrees=90 * (-_quarter_turns(first) % 4),
             duration_seconds=duration_seconds,
             fps=float(rate) if rate else None,
             bit_depth=first.format.components[0].bits,
@@ -223,8 +223,8 @@ def open_clip(file: BinaryIO, limits: ClipLimits) -> Iterator[ClipReader]:
         raise ClipError(FailureCode.ENCRYPTED_MEDIA, "The clip is encrypted. Send it without DRM.")
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "codec_whitelist": ",".join(CODECS)}
     try:
-        container = av.open(file, options=options)
-    except (av.error.FFmpegError, ValueError) as error:
+        container = av.open(file, "r", options=options)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         message = "The clip cannot be opened: it is damaged or no video. Encode it again."
         raise ClipError(FailureCode.NOT_A_VIDEO, message) from error
     with container:
@@ -232,7 +232,9 @@ def open_clip(file: BinaryIO, limits: ClipLimits) -> Iterator[ClipReader]:
 
 
 def _choose_stream(container: InputContainer, limits: ClipLimits) -> VideoStream:
-    streams = [stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic]
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & av.stream.Disposition.attached_pic
+    ]
     if not streams:
         raise ClipError(FailureCode.NO_VIDEO_STREAM, "The clip has no moving picture. Send a file with video.")
     stream = streams[0]
@@ -251,6 +253,7 @@ def _choose_stream(container: InputContainer, limits: ClipLimits) -> VideoStream
 
 
 def _quarter_turns(frame: VideoFrame) -> int:
+    """Counterclockwise turns that set the frame upright."""
     return round(frame.rotation / 90)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from app.states import ReasonCode
-from worker.detector.types import ClipInfo, Coverage, Extraction, Face, FaceCrop, Track, Warning
+from worker.detector.types import ClipInfo, ClipWarning, Coverage, Extraction, Face, FaceCrop, Track
 
 _LENGTHS = struct.Struct(">II")
 _HEAD_MAX_BYTES = 32 * 2**20
@@ -44,7 +44,7 @@ class _WireExtraction:
     clip: ClipInfo
     coverage: Coverage
     tracks: list[_WireTrack]
-    warnings: list[Warning]
+    warnings: list[ClipWarning]
 
 
 _HEAD = TypeAdapter(_WireExtraction)
@@ -92,19 +92,13 @@ def unpack_extraction(head: dict[str, Any], pixels: bytes, *, size_px: int) -> E
     if len(pixels) != count * size_px * size_px * 3:
         raise WireError(f"{len(pixels)} bytes are not {count} crops of {size_px} px")
     images = iter(np.frombuffer(pixels, np.uint8).reshape(count, size_px, size_px, 3))
-    tracks = [
-        Track(track.track_id, [_restore(crop, next(images)) for crop in track.crops]) for track in wire.tracks
-    ]
+    tracks = [Track(track.track_id, [_restore(crop, next(images)) for crop in track.crops]) for track in wire.tracks]
     return Extraction(wire.clip, wire.coverage, tracks, wire.warnings)
 
 
 def _strip(crop: FaceCrop) -> _WireCrop:
-    return _WireCrop(
-        crop.window, crop.pts_seconds, crop.face, crop.sharpness, crop.brightness, crop.unusable
-    )
+    return _WireCrop(crop.window, crop.pts_seconds, crop.face, crop.sharpness, crop.brightness, crop.unusable)
 
 
 def _restore(crop: _WireCrop, image: np.typing.NDArray[np.uint8]) -> FaceCrop:
-    return FaceCrop(
-        crop.window, crop.pts_seconds, crop.face, image, crop.sharpness, crop.brightness, crop.unusable
-    )
+    return FaceCrop(crop.window, crop.pts_seconds, crop.face, image, crop.sharpness, crop.brightness, crop.unusable)

@@ -1,0 +1,73 @@
+# Everything a developer types. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve scan test check fix bench train migrate migration lock
+SHELL := /bin/bash
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip
+INSTALL := $(UV) install --quiet --no-deps --require-hashes --compile-bytecode
+# A full installation holds all that the demo needs.
+DEMO_READY := $(if $(wildcard .venv/dev.stamp),.venv/dev.stamp,.venv/demo.stamp)
+SAMPLE := .data/sample.mp4
+EXTRAS := api worker training demo dev
+
+help:  ## List what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+setup: .venv/dev.stamp  ## Install everything into .venv
+	@$(BIN)/python -m tests.system_libraries
+
+demo: $(DEMO_READY)  ## Start the service, judge a clip over HTTP, stop it (CLIP=path: another clip)
+	@$(BIN)/python -m tests.system_libraries
+	@$(if $(CLIP),,$(BIN)/python -m tests.fixtures.clips $(SAMPLE))
+	$(BIN)/unmask demo $(or $(CLIP),$(SAMPLE))
+
+serve: $(DEMO_READY)  ## Run the service on this machine until Ctrl-C
+	$(BIN)/unmask serve
+
+scan: $(DEMO_READY)  ## Judge a clip with the running service (CLIP=path)
+	$(BIN)/unmask scan $(or $(CLIP),$(error Say which: make scan CLIP=path))
+
+test: setup  ## Run all tests
+	$(BIN)/pytest
+
+check: setup  ## Lint, types, architecture, Dockerfiles, lock files
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile Dockerfile.gpu
+
+fix: setup  ## Format, and mend what the linter can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: setup  ## Time the pipeline against the naive way (CLIP=path: on another clip)
+	@$(if $(CLIP),,$(BIN)/python -m tests.fixtures.clips $(SAMPLE))
+	$(BIN)/python -m tests.bench $(or $(CLIP),$(SAMPLE))
+
+migrate: setup  ## Bring the database of UNMASK_DATABASE_URL to the newest schema
+	$(BIN)/unmask migrate
+
+migration: setup  ## Write a migration from the models (NAME=what_changes)
+	$(BIN)/python -m tests.migration $(or $(NAME),$(error Say what changes: make migration NAME=what_changes))
+
+lock: .venv/bin/uv  ## Choose versions anew, with hashes
+	cd requirements && ../$(UV) compile --quiet --universal --generate-hashes uv.in -o uv.lock
+	@for extra in dev $(filter-out dev,$(EXTRAS)); do \
+	  echo "requirements/$$extra.lock"; \
+	  constraint=$$([ $$extra = dev ] || echo "--constraint requirements/dev.lock"); \
+	  $(UV) compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-package unmask \
+	    --extra $$extra $$constraint pyproject.toml requirements/build.in -o requirements/$$extra.lock || exit 1; \
+	done
+
+.venv/bin/uv: requirements/uv.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	@touch $@
+
+.venv/%.stamp: requirements/%.lock pyproject.toml | .venv/bin/uv
+	$(INSTALL) -r $<
+	$(UV) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

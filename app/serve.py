@@ -1,0 +1,75 @@
+"""``unmask serve``: the whole service on one machine, with nothing installed beside Python packages."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from app.db.migrations import migrate
+from app.embedded import embedded_postgres, embedded_valkey, find_or_make_secret, hold_data_dir
+from app.settings import Settings
+from app.supervisor import Supervisor
+
+API_KEY_FILE = "api-key"
+_KEY_PREFIX = "umk_"
+
+
+def find_api_key(settings: Settings) -> str | None:
+    """The key of the settings, or the one that ``unmask serve`` made."""
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value()
+    path = settings.data_dir / API_KEY_FILE
+    return path.read_text().strip() if path.exists() else None
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Runs until Ctrl-C or SIGTERM; data stays in the data directory.
+
+    Raises:
+        AlreadyServingError: The data directory is in use.
+        ChildKeepsDyingError: The API or the worker does not stay up.
+    """
+    with _environment(settings, say) as environment:
+        commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker")}
+        supervisor = Supervisor(commands, environment)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: supervisor.stop())
+        url = f"http://{settings.api_host}:{settings.api_port}"
+        say(f"Unmask runs at {url}  (documentation: {url}/docs). Ctrl-C stops it.")
+        supervisor.run()
+        say("Stopping the database and the queue.")
+
+
+@contextmanager
+def _environment(settings: Settings, say: Callable[[str], None]) -> Iterator[dict[str, str]]:
+    """The children's environment; servers that the settings do not name are started for as long as it is used."""
+    data_dir = settings.data_dir.resolve()
+    with ExitStack() as stack:
+        stack.enter_context(hold_data_dir(data_dir))
+        database_url = settings.database_url
+        if not database_url:
+            say("Starting PostgreSQL.")
+            database_url = stack.enter_context(embedded_postgres(data_dir / "postgres"))
+        redis_url = settings.redis_url
+        if not redis_url:
+            say("Starting Valkey.")
+            redis_url = stack.enter_context(embedded_valkey(data_dir / "valkey"))
+        migrate(database_url)
+        yield dict(os.environ) | {
+            "PYTHONUNBUFFERED": "1",
+            "UNMASK_DATABASE_URL": database_url,
+            "UNMASK_REDIS_URL": redis_url,
+            "UNMASK_STORAGE_URL": settings.storage_url or (data_dir / "clips").as_uri(),
+            "UNMASK_API_KEY": _api_key(settings, data_dir, say),
+        }
+
+
+def _api_key(settings: Settings, data_dir: Path, say: Callable[[str], None]) -> str:
+    if settings.api_key is not None:
+        say("The API key is the one in UNMASK_API_KEY.")
+        return settings.api_key.get_secret_value()
+    path = data_dir / API_KEY_FILE
+    say(f"The API key is in {path}")
+    return find_or_make_secret(path, prefix=_KEY_PREFIX)

@@ -1,0 +1,82 @@
+"""Fixtures for all tests: real PostgreSQL and Valkey, rendered clips."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.db.base import Base
+from app.db.migrations import migrate
+from app.db.session import make_engine, make_sessions
+from app.embedded import embedded_postgres, embedded_valkey
+from app.settings import Settings
+from app.storage import ClipStorage
+from tests.fixtures.catalogue import RENDERERS
+
+API_KEY = "umk_test"
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated database for this test process."""
+    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Valkey server for this test process."""
+    with embedded_valkey(tmp_path_factory.mktemp("valkey")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> sessionmaker[Session]:
+    """Sessions on an empty database."""
+    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables}"))
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> ClipStorage:
+    return ClipStorage(tmp_path / "clips", reserve_bytes=0)
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return Settings.model_validate(
+        {
+            "database_url": database_url,
+            "redis_url": redis_url,
+            "storage_url": (tmp_path / "clips").as_uri(),
+            "storage_reserve_bytes": 0,
+            "api_key": API_KEY,
+            "sweep_interval": 1,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Renders the clip of a name once."""
+    folder = tmp_path_factory.mktemp("rendered")
+
+    def find_or_render(name: str) -> Path:
+        path = folder / name
+        if not path.exists():
+            RENDERERS[name](path)
+        return path
+
+    return find_or_render

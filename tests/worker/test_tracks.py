@@ -1,0 +1,74 @@
+"""Linking: one person is one track, two people never are."""
+
+import numpy as np
+
+from worker.detector.config import DetectorConfig
+from worker.detector.crops import make_crop
+from worker.detector.tracks import Tracker
+from worker.detector.types import Box, Face, Frame
+
+CONFIG = DetectorConfig()
+SIZE = 400
+
+
+def scene(people: dict[str, float], *, shift: int = 0) -> tuple[np.ndarray, list[Face]]:
+    """Squares of one colour on grey, at x positions, as faces of 80 px."""
+    image = np.full((SIZE, SIZE, 3), 90 + shift, np.uint8)
+    colours = {"red": (200, 60, 50), "green": (70, 170, 80), "pale": (210, 200, 190)}
+    faces = []
+    for colour, x in people.items():
+        left = int(x)
+        image[150:230, left : left + 80] = colours[colour]
+        faces.append(Face(Box(float(left), 150.0, 80.0, 80.0), confidence=0.9))
+    return image, faces
+
+
+def follow(steps: list[tuple[int, dict[str, float]]]) -> list[list[float]]:
+    """The x positions of each track."""
+    tracker = Tracker()
+    for index, (window, people) in enumerate(steps):
+        image, faces = scene(people)
+        frame = Frame(window, index / 25, image)
+        tracker.add(frame, [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces])
+    return [[crop.face.box.x for crop in track.crops] for track in tracker.tracks]
+
+
+def test_a_moving_face_stays_one_track() -> None:
+    assert len(follow([(0, {"red": 20 * step}) for step in range(8)])) == 1
+
+
+def test_faces_that_cross_keep_their_tracks_by_motion() -> None:
+    steps: list[tuple[int, dict[str, float]]] = [
+        (0, {"red": 20 + 30 * step, "green": 280 - 30 * step}) for step in range(9)
+    ]
+    tracks = follow(steps)
+    assert [track[0] for track in tracks] == [20, 280]
+    assert tracks[0][-1] == 20 + 30 * 8
+
+
+def test_people_who_take_turns_in_one_place_are_two_tracks() -> None:
+    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 100}) for _ in range(8)] + [
+        (1, {"green": 100}) for _ in range(8)
+    ]
+    assert [len(track) for track in follow(steps)] == [8, 8]
+
+
+def test_a_person_who_moved_between_windows_is_found_again() -> None:
+    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 10}) for _ in range(8)] + [
+        (1, {"red": 290}) for _ in range(8)
+    ]
+    assert [len(track) for track in follow(steps)] == [16]
+
+
+def test_a_shot_cut_inside_a_window_resets() -> None:
+    tracker = Tracker()
+    for index in range(4):
+        image, faces = scene({"red" if index < 2 else "pale": 100}, shift=0 if index < 2 else 120)
+        frame = Frame(0, index / 25, image)
+        tracker.add(frame, [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces])
+    assert [len(track.crops) for track in tracker.tracks] == [2, 2]
+
+
+def test_a_face_that_is_lost_for_a_frame_keeps_its_track() -> None:
+    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 100}), (0, {}), (0, {"red": 104})]
+    assert [len(track) for track in follow(steps)] == [2]
