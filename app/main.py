@@ -10,6 +10,7 @@ from app.api import health, jobs
 from app.api.auth import ApiKeyMiddleware
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
+from app.api.openapi import make_openapi
 from app.api.request_context import RequestContextMiddleware
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Unmask", version="1", description=_DESCRIPTION, lifespan=lifespan)
     app.include_router(jobs.router)
     app.include_router(health.router)
+    app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app)
     app.add_middleware(ApiKeyMiddleware, api_key=api_key)
     app.add_middleware(RequestContextMiddleware)

@@ -4,12 +4,23 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
+def _parse_seconds(value: object) -> object:
+    """Environment variables are text, and pydantic takes a bare number for days."""
+    try:
+        return timedelta(seconds=float(value)) if isinstance(value, str | int | float) else value
+    except ValueError:
+        return value
+
+
+Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds)]
+
+
 class Settings(BaseSettings):
-    """Settings that every process of the service shares. Durations are seconds or ISO 8601 (``PT30S``)."""
+    """Settings that every process of the service shares. Durations are seconds, or ISO 8601 (``PT30S``)."""
 
     model_config = SettingsConfigDict(
         env_prefix="UNMASK_", env_file=".env", extra="ignore", use_attribute_docstrings=True, frozen=True
@@ -35,18 +46,18 @@ class Settings(BaseSettings):
     """Largest clip. Covers half an hour of phone video at 2 Mbit/s and bounds what a client can store."""
     options_max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**10
     """Largest `options` part: it is parsed in memory."""
-    upload_idle_timeout: timedelta = timedelta(seconds=30)
+    upload_idle_timeout: Seconds = timedelta(seconds=30)
     """How long an upload may stay silent before it is refused: a stalled client must not hold a connection."""
     storage_reserve_bytes: Annotated[int, Field(ge=0)] = 256 * 2**20
     """Disk space that uploads leave free, so that the database beside them can go on writing."""
-    wait_max: timedelta = timedelta(seconds=60)
+    wait_max: Seconds = timedelta(seconds=60)
     """Longest `?wait=`: proxies commonly cut a silent connection after a minute."""
 
-    lease_duration: timedelta = timedelta(seconds=60)
+    lease_duration: Seconds = timedelta(seconds=60)
     """How long a worker may be silent before its job goes to another one."""
-    heartbeat_interval: timedelta = timedelta(seconds=1)
+    heartbeat_interval: Seconds = timedelta(seconds=1)
     """How often a worker renews its lease, reports progress and learns of a cancellation."""
-    sweep_interval: timedelta = timedelta(seconds=10)
+    sweep_interval: Seconds = timedelta(seconds=10)
     """How often lost jobs are looked for, and doorbells that Redis lost are rung again."""
     max_attempts: Annotated[int, Field(gt=0)] = 3
     """How many workers a job may lose before it fails: a clip that kills workers must not go round for ever."""

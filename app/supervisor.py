@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _GRACE_SECONDS = 30.0
 """How long a child may take to stop before it is killed; longer than a worker's drain."""
@@ -29,7 +29,8 @@ class _Child:
     process: subprocess.Popen[str] | None = None
     started: float = 0.0
     quick_deaths: int = 0
-    restart_at: float = field(default=0.0)
+    restart_at: float = 0.0
+    relay: threading.Thread | None = None
 
 
 class Supervisor:
@@ -85,12 +86,14 @@ class Supervisor:
             start_new_session=True,  # Ctrl-C is for us; we stop the children in order
             preexec_fn=_end_with_parent,  # noqa: PLW1509 (only calls prctl)
         )
-        threading.Thread(target=self._relay, args=(child.name, child.process), daemon=True).start()
+        child.relay = threading.Thread(target=self._relay, args=(child.name, child.process), daemon=True)
+        child.relay.start()
 
     def _relay(self, name: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            self._say(name, line.rstrip())
+        with process.stdout as lines:
+            for line in lines:
+                self._say(name, line.rstrip())
 
     def _say(self, name: str, line: str) -> None:
         print(f"{name:<{self._width}} | {line}", flush=True)  # noqa: T201 (the log of all children)
@@ -106,6 +109,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+        for child in self._children:
+            if child.relay is not None:
+                child.relay.join(timeout=1)  # the last words
 
 
 def _end_with_parent() -> None:

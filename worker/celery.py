@@ -1,10 +1,14 @@
 """The worker: a Celery application with a pool of processes, and the sweep beside it."""
 
 import os
+import signal
+import threading
+from contextlib import suppress
 from typing import Any
 
+from billiard import active_children
 from celery import Celery
-from celery.signals import setup_logging, worker_ready, worker_shutdown
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.broker import QUEUE_ANALYZE, Doorbell, make_celery
 from app.db.session import make_engine, make_sessions
@@ -32,7 +36,6 @@ def make_worker(settings: WorkerSettings) -> Celery:
         worker_pool_start_method="spawn",  # CUDA and MediaPipe do not survive a fork
         worker_prefetch_multiplier=1,
         worker_proc_alive_timeout=120,  # importing torch takes longer than the 4 s that Celery allows
-        worker_soft_shutdown_timeout=settings.drain_timeout.total_seconds(),
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
@@ -42,6 +45,7 @@ def make_worker(settings: WorkerSettings) -> Celery:
         },
     )
     _add_sweeper(settings, redis_url)
+    _add_drain(settings)
     return worker
 
 
@@ -49,7 +53,6 @@ def run_worker() -> int:
     """Runs until SIGTERM; jobs that do not end in time then go back to the queue."""
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # Celery's soft shutdown
     worker = make_worker(settings)
     arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)
@@ -74,6 +77,22 @@ def _add_sweeper(settings: WorkerSettings, redis_url: str) -> None:
 
     worker_ready.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
+
+
+def _add_drain(settings: WorkerSettings) -> None:
+    """On SIGTERM Celery waits for the tasks in hand; after a while they are told to give their jobs back."""
+
+    def give_back() -> None:
+        for process in active_children():
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
+
+    def schedule(**_: Any) -> None:
+        timer = threading.Timer(settings.drain_timeout.total_seconds(), give_back)
+        timer.daemon = True
+        timer.start()
+
+    worker_shutting_down.connect(schedule, weak=False)
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

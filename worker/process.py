@@ -27,12 +27,6 @@ def open_resources(**_: Any) -> None:
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     database_url, storage_url = require_settings(settings, "database_url", "storage_url")
-    draining = threading.Event()
-
-    def drain(_signal: int, _frame: FrameType | None) -> None:
-        draining.set()
-
-    signal.signal(signal.SIGTERM, drain)  # give the job in hand back instead of losing it
     detector = make_detector(settings.model_dir, settings.sandbox_options(), device=settings.device)
     resources = WorkerResources(
         settings=settings,
@@ -40,7 +34,7 @@ def open_resources(**_: Any) -> None:
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
         detector=detector,
-        draining=draining,
+        draining=threading.Event(),
     )
     _open.append(resources)
     manifest = detector.manifest
@@ -50,8 +44,15 @@ def open_resources(**_: Any) -> None:
 
 
 def get_resources() -> WorkerResources:
-    """The resources of this process."""
-    return _open[0]
+    """The resources of this process; from now on SIGTERM means: give the job in hand back."""
+    (resources,) = _open
+
+    def drain(_signal: int, _frame: FrameType | None) -> None:
+        resources.draining.set()
+
+    # Not when the process starts: billiard resets the handlers after that.
+    signal.signal(signal.SIGTERM, drain)
+    return resources
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.settings import Settings
+from app.settings import Seconds, Settings
 from worker.detector.config import ClipLimits
 from worker.detector.manifest import BUNDLED_MODEL
 from worker.detector.sandbox import SandboxOptions
@@ -29,11 +29,11 @@ class WorkerSettings(Settings):
     """Most pixels a frame: 4K. A frame is decoded whole, three bytes a pixel."""
     clip_max_packets: Annotated[int, Field(gt=0)] = 20_000
     """Most packets decoded for one clip: more is an attack, or a clip without keyframes that costs too much."""
-    decode_timeout: timedelta = timedelta(seconds=120)
+    decode_timeout: Seconds = timedelta(seconds=120)
     """Longest that decoding a clip may take; the slowest good clip seen takes a tenth."""
-    attempt_timeout: timedelta = timedelta(seconds=600)
+    attempt_timeout: Seconds = timedelta(seconds=600)
     """Longest that an attempt may take as a whole."""
-    drain_timeout: timedelta = timedelta(seconds=20)
+    drain_timeout: Seconds = timedelta(seconds=20)
     """On SIGTERM: how long to finish the jobs in hand before they are given back to the queue."""
 
     sandbox: Literal["required", "best_effort"] = "best_effort"

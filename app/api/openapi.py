@@ -2,7 +2,12 @@
 
 from typing import Any
 
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
 from app import schemas
+
+_SCHEMAS = "#/components/schemas/{model}"
 
 _PROBLEM_DESCRIPTIONS = {
     400: "`invalid_request`: malformed; `errors` point at the fields",
@@ -54,13 +59,38 @@ _FRAME_EXAMPLE: dict[str, Any] = {
 }
 
 
+def make_openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, without the 422 that we never answer, with our problems and the API key."""
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes, tags=app.openapi_tags
+    )
+    components = document["components"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    problem = schemas.Problem.model_json_schema(ref_template=_SCHEMAS)
+    components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
+    components["securitySchemes"] = {
+        "ApiKey": {"type": "http", "scheme": "bearer", "description": "The API key, `umk_...`."}
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            if path.startswith("/v1"):
+                operation["security"] = [{"ApiKey": []}]
+    return document
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The documentation of these problem responses."""
     return {
         status: {
-            "model": schemas.Problem,
             "description": _PROBLEM_DESCRIPTIONS[status],
-            "content": {"application/problem+json": {"example": _problem_example(status)}},
+            "content": {
+                "application/problem+json": {
+                    "schema": {"$ref": _SCHEMAS.format(model="Problem")},
+                    "example": _problem_example(status),
+                }
+            },
         }
         for status in statuses
     }

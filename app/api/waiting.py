@@ -16,6 +16,8 @@ from app.log import make_logger
 
 _POLL_SECONDS = 1.0
 """A waiter looks for itself this often, should an announcement be lost with the connection."""
+_LISTEN_SECONDS = 0.25
+"""How often the listening thread looks whether it should end."""
 
 
 class JobWaiters:
@@ -76,5 +78,5 @@ class JobWaiters:
         with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"LISTEN {JOB_CHANNEL}".encode())
             while not self._stopped.is_set():
-                for notice in connection.notifies(timeout=_POLL_SECONDS):
+                for notice in connection.notifies(timeout=_LISTEN_SECONDS):
                     self._loop.call_soon_threadsafe(self._wake, UUID(notice.payload))

@@ -73,7 +73,7 @@ def test_a_saved_model_gives_the_same_logits(tmp_path: Path, classifier: Classif
     manifest = Manifest(name="saved", version="1", trained=False, seed=0, detector=DetectorConfig())
     signed = save_model(tmp_path, manifest, classifier)
     crops = np.random.default_rng(0).integers(0, 256, (8, 112, 112, 3), dtype=np.uint8)
-    times = np.arange(8, dtype=np.float32) / 25
+    times = np.arange(8, dtype=np.float32) / np.float32(25)
     score = make_engine(tmp_path, load_manifest(tmp_path), device="cpu").score(crops, times)
     pixels = torch.from_numpy(normalise(crops, signed.detector.crop))[None]
     with torch.no_grad():
@@ -106,9 +106,7 @@ def write_manifest(folder: Path, **changes: object) -> Path:
         ({"seed": None}, "needs a seed"),
     ],
 )
-def test_a_manifest_that_does_not_fit_says_what_differs(
-    tmp_path: Path, changes: dict[str, object], said: str
-) -> None:
+def test_a_manifest_that_does_not_fit_says_what_differs(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     with pytest.raises(CheckpointError, match=said):
         load_manifest(write_manifest(tmp_path, **changes))
 

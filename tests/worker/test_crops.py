@@ -1,5 +1,7 @@
 """The crop: where it lies, how it is turned, that nothing is skipped, what counts as usable."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from app.states import ReasonCode
 from tests.fixtures import clips
 from worker.detector.config import CropConfig, FaceConfig
 from worker.detector.crops import crop_face, make_crop
-from worker.detector.types import Box, Face, Frame
+from worker.detector.types import Box, Face, Frame, Image
 
 CONFIG = CropConfig()
 
@@ -69,7 +71,9 @@ def test_any_box_gives_a_crop(x: float, y: float, width: float, roll: float, sca
         (lambda image: cv2.GaussianBlur(image, (0, 0), 16), 224, ReasonCode.LOW_QUALITY_BLUR),
     ],
 )
-def test_quality_decides_what_the_classifier_sees(change, width, reason) -> None:  # type: ignore[no-untyped-def]
+def test_quality_decides_what_the_classifier_sees(
+    change: Callable[[Image], Image], width: int, reason: ReasonCode | None
+) -> None:
     image = change(clips.portrait(0.0)).astype(np.uint8)
     face = Face(Box(320 - width / 2, 240 - width / 2, width, width), 1.0)
     assert make_crop(Frame(0, 0.0, image), face, CONFIG, FaceConfig()).unusable is reason

@@ -1,5 +1,7 @@
 """Linking: one person is one track, two people never are."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from worker.detector.config import DetectorConfig
@@ -9,9 +11,10 @@ from worker.detector.types import Box, Face, Frame
 
 CONFIG = DetectorConfig()
 SIZE = 400
+People = Mapping[str, float]
 
 
-def scene(people: dict[str, float], *, shift: int = 0) -> tuple[np.ndarray, list[Face]]:
+def scene(people: People, *, shift: int = 0) -> tuple[np.ndarray, list[Face]]:
     """Squares of one colour on grey, at x positions, as faces of 80 px."""
     image = np.full((SIZE, SIZE, 3), 90 + shift, np.uint8)
     colours = {"red": (200, 60, 50), "green": (70, 170, 80), "pale": (210, 200, 190)}
@@ -23,7 +26,7 @@ def scene(people: dict[str, float], *, shift: int = 0) -> tuple[np.ndarray, list
     return image, faces
 
 
-def follow(steps: list[tuple[int, dict[str, float]]]) -> list[list[float]]:
+def follow(steps: Sequence[tuple[int, People]]) -> list[list[float]]:
     """The x positions of each track."""
     tracker = Tracker()
     for index, (window, people) in enumerate(steps):
@@ -38,25 +41,19 @@ def test_a_moving_face_stays_one_track() -> None:
 
 
 def test_faces_that_cross_keep_their_tracks_by_motion() -> None:
-    steps: list[tuple[int, dict[str, float]]] = [
-        (0, {"red": 20 + 30 * step, "green": 280 - 30 * step}) for step in range(9)
-    ]
+    steps: Sequence[tuple[int, People]] = [(0, {"red": 20 + 30 * step, "green": 280 - 30 * step}) for step in range(9)]
     tracks = follow(steps)
     assert [track[0] for track in tracks] == [20, 280]
     assert tracks[0][-1] == 20 + 30 * 8
 
 
 def test_people_who_take_turns_in_one_place_are_two_tracks() -> None:
-    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 100}) for _ in range(8)] + [
-        (1, {"green": 100}) for _ in range(8)
-    ]
+    steps: Sequence[tuple[int, People]] = [(0, {"red": 100}) for _ in range(8)] + [(1, {"green": 100}) for _ in range(8)]
     assert [len(track) for track in follow(steps)] == [8, 8]
 
 
 def test_a_person_who_moved_between_windows_is_found_again() -> None:
-    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 10}) for _ in range(8)] + [
-        (1, {"red": 290}) for _ in range(8)
-    ]
+    steps: Sequence[tuple[int, People]] = [(0, {"red": 10}) for _ in range(8)] + [(1, {"red": 290}) for _ in range(8)]
     assert [len(track) for track in follow(steps)] == [16]
 
 
@@ -70,5 +67,5 @@ def test_a_shot_cut_inside_a_window_resets() -> None:
 
 
 def test_a_face_that_is_lost_for_a_frame_keeps_its_track() -> None:
-    steps: list[tuple[int, dict[str, float]]] = [(0, {"red": 100}), (0, {}), (0, {"red": 104})]
+    steps: Sequence[tuple[int, People]] = [(0, {"red": 100}), (0, {}), (0, {"red": 104})]
     assert [len(track) for track in follow(steps)] == [2]

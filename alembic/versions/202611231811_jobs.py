@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "20261123"
+revision = "202611231811"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -18,14 +18,7 @@ def upgrade() -> None:
         sa.Column(
             "status",
             sa.Enum(
-                "queued",
-                "running",
-                "succeeded",
-                "failed",
-                "canceled",
-                name="jobstatus",
-                native_enum=False,
-                length=32,
+                "queued", "running", "succeeded", "failed", "canceled", name="jobstatus", native_enum=False, length=32
             ),
             nullable=False,
         ),
@@ -48,13 +41,7 @@ def upgrade() -> None:
         sa.Column(
             "verdict",
             sa.Enum(
-                "MANIPULATED",
-                "SUSPICIOUS",
-                "AUTHENTIC",
-                "NOT_EVALUATED",
-                name="verdict",
-                native_enum=False,
-                length=32,
+                "MANIPULATED", "SUSPICIOUS", "AUTHENTIC", "NOT_EVALUATED", name="verdict", native_enum=False, length=32
             ),
             nullable=True,
         ),
@@ -127,14 +114,7 @@ def upgrade() -> None:
         sa.Column(
             "status",
             sa.Enum(
-                "queued",
-                "running",
-                "succeeded",
-                "failed",
-                "canceled",
-                name="jobstatus",
-                native_enum=False,
-                length=32,
+                "queued", "running", "succeeded", "failed", "canceled", name="jobstatus", native_enum=False, length=32
             ),
             nullable=False,
         ),

@@ -1,0 +1,38 @@
+"""What each entry point may load: the API no ML code, a worker's parent no torch, the client next to nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from app.broker import TASK_ANALYZE
+from worker.celery import make_worker
+from worker.settings import WorkerSettings
+
+ML = {"av", "cv2", "mediapipe", "numpy", "onnxruntime", "safetensors", "streamlit", "timm", "torch"}
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "forbidden"),
+    [
+        ("app.main", ML),
+        ("app.cli", ML | {"celery", "fastapi", "sqlalchemy"}),
+        ("app.scan", ML | {"celery", "fastapi", "sqlalchemy"}),
+        ("app.serve", ML | {"fastapi"}),
+        ("worker.celery", {"cv2", "fastapi", "mediapipe", "streamlit", "timm", "torch"}),
+        ("worker.detector.pipeline", {"celery", "fastapi", "mediapipe", "sqlalchemy", "torch"}),
+        ("worker.detector.sandbox_child", {"celery", "sqlalchemy", "timm", "torch"}),
+        ("training.__main__", {"celery", "fastapi", "sqlalchemy"}),
+    ],
+)
+def test_an_entry_point_loads_only_what_it_needs(entry_point: str, forbidden: set[str]) -> None:
+    code = f"import {entry_point}, sys; print(*sorted({forbidden!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_worker_registers_every_task_that_the_service_sends() -> None:
+    settings = WorkerSettings(_env_file=None, redis_url="redis://unused", database_url="postgresql://unused")
+    worker = make_worker(settings)
+    worker.loader.import_default_modules()
+    assert TASK_ANALYZE in worker.tasks

@@ -1,0 +1,26 @@
+"""The migrations make what the models say, and can be undone."""
+
+from alembic import command
+from sqlalchemy import inspect
+
+from app.db.migrations import make_config, migrate
+from app.db.session import make_engine
+from app.embedded import create_database
+from app.embedded import database_url as url_of
+
+
+def test_the_models_need_no_further_migration(database_url: str) -> None:
+    command.check(make_config(database_url))
+
+
+def test_migrations_go_down_and_up_again(database_url: str) -> None:
+    create_database(database_url, "migrations")
+    url = url_of(database_url, "migrations")
+    config = make_config(url)
+    migrate(url)
+    command.downgrade(config, "base")
+    engine = make_engine(url)
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    migrate(url)
+    assert "jobs" in inspect(engine).get_table_names()
+    engine.dispose()

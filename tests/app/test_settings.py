@@ -1,0 +1,33 @@
+"""Settings: what is missing is named; the documents list what there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.settings import MissingSettingError, Settings, require_settings
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_missing_servers_are_named() -> None:
+    settings = Settings(_env_file=None, redis_url="redis://x")
+    with pytest.raises(MissingSettingError, match=r"UNMASK_DATABASE_URL, UNMASK_API_KEY.*unmask serve"):
+        require_settings(settings, "database_url", "redis_url", "api_key")
+
+
+@pytest.mark.parametrize(
+    ("document", "line"), [(".env.example", r"^# ?(UNMASK_\w+)="), ("README.md", r"^\| `(UNMASK_\w+)` \|")]
+)
+def test_documents_list_every_setting_once(document: str, line: str) -> None:
+    documented = re.findall(line, (ROOT / document).read_text(), flags=re.MULTILINE)
+    assert documented == [f"UNMASK_{name.upper()}" for name in WorkerSettings.model_fields]
+
+
+def test_the_readme_says_what_the_settings_say() -> None:
+    text = (ROOT / "README.md").read_text()
+    for name, field in WorkerSettings.model_fields.items():
+        assert field.description is not None
+        row = next(line for line in text.splitlines() if line.startswith(f"| `UNMASK_{name.upper()}` |"))
+        assert field.description in row, name

@@ -1,0 +1,56 @@
+"""The supervisor: restarts what dies, gives up on what cannot live, leaves nothing behind."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.supervisor import ChildKeepsDyingError, Supervisor
+
+
+def python(code: str) -> list[str]:
+    return [sys.executable, "-c", code]
+
+
+def run_in_thread(supervisor: Supervisor) -> threading.Thread:
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    return thread
+
+
+def wait_for_lines(path: Path, count: int) -> list[str]:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if path.exists() and len(lines := path.read_text().split()) >= count:
+            return lines
+        time.sleep(0.05)
+    raise AssertionError(f"{path} has no {count} lines")
+
+
+def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    code = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
+    supervisor = Supervisor({"child": python(code)}, os.environ)
+    thread = run_in_thread(supervisor)
+    first = int(wait_for_lines(pids, 1)[0])
+    os.kill(first, signal.SIGKILL)
+    second = int(wait_for_lines(pids, 2)[1])
+    supervisor.stop()
+    thread.join(10)
+    assert first != second
+    assert not psutil.pid_exists(second)
+
+
+def test_a_child_that_cannot_live_ends_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pids = tmp_path / "pids"
+    code = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
+    supervisor = Supervisor({"good": python(code), "bad": python("print('no such port'); exit(5)")}, os.environ)
+    with pytest.raises(ChildKeepsDyingError, match="bad"):
+        supervisor.run()
+    assert not psutil.pid_exists(int(wait_for_lines(pids, 1)[0]))
+    assert "bad  | no such port" in capsys.readouterr().out

@@ -1,0 +1,162 @@
+"""The real thing: PostgreSQL, Valkey, uvicorn and Celery workers as processes of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from app.client import Client
+from app.db.migrations import migrate
+from app.db.session import make_engine
+from app.embedded import embedded_postgres, make_valkey, start_valkey, valkey_url
+from app.schemas import Job
+from tests.conftest import API_KEY
+
+_START_SECONDS = 90
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """The condition's value once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true after {seconds} seconds")
+        time.sleep(0.05)
+    return value
+
+
+@dataclass
+class Process:
+    """A process of the service and its log."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def kill_group(self) -> None:
+        os.killpg(self.pid, signal.SIGKILL)
+        self.popen.wait()
+
+    def terminate(self) -> None:
+        self.popen.terminate()
+        self.popen.wait(60)
+
+    def decoder(self) -> psutil.Process:
+        """The child that decodes clips."""
+        children = psutil.Process(self.pid).children(recursive=True)
+        return next(child for child in children if "worker.detector.sandbox_child" in child.cmdline())
+
+
+@dataclass
+class Service:
+    """The whole service; workers come and go."""
+
+    url: str
+    folder: Path
+    environment: dict[str, str]
+    valkey: Any
+    api: Process
+    client: Client
+    started: list[Process] = field(default_factory=list)
+
+    def start_worker(self, **environment: str) -> Process:
+        """A worker that is ready for jobs."""
+        log = self.folder / f"worker-{len(self.started)}.log"
+        worker = start([sys.executable, "-m", "worker"], self.environment | environment, log)
+        self.started.append(worker)
+        wait_until(lambda: "worker_ready" in log.read_text(), _START_SECONDS)
+        return worker
+
+    @contextmanager
+    def worker(self, **environment: str) -> Iterator[Process]:
+        """A worker for the time of a block."""
+        worker = self.start_worker(**environment)
+        try:
+            yield worker
+        finally:
+            if worker.popen.poll() is None:
+                worker.terminate()
+
+    def wait_for_end(self, job: Job, seconds: float = 60) -> Job:
+        """The job once it has ended."""
+        ended: Job = wait_until(
+            lambda: found if (found := self.client.get(job.id, wait_seconds=5)).status.is_final else None, seconds
+        )
+        return ended
+
+    def count_results(self, job: Job) -> int:
+        """Rows in the table of results."""
+        engine = make_engine(self.environment["UNMASK_DATABASE_URL"])
+        with engine.connect() as connection:
+            query = text("SELECT count(*) FROM results WHERE job_id = :id")
+            count: int = connection.execute(query, {"id": job.id.removeprefix("job_")}).scalar_one()
+        engine.dispose()
+        return count
+
+    def wait_for_phase(self, job: Job) -> None:
+        """Returns once a worker has the job."""
+        wait_until(lambda: self.client.get(job.id).progress)
+
+
+def start(command: list[str], environment: dict[str, str], log: Path) -> Process:
+    with log.open("wb") as file:
+        popen = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+    return Process(popen, log)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    valkey = make_valkey(folder / "valkey")
+    with embedded_postgres(folder / "postgres") as database_url, socket.create_server(("127.0.0.1", 0)) as free:
+        migrate(database_url)
+        start_valkey(valkey)
+        port = free.getsockname()[1]
+        free.close()
+        environment = dict(os.environ) | {
+            "UNMASK_DATABASE_URL": database_url,
+            "UNMASK_REDIS_URL": valkey_url(valkey),
+            "UNMASK_STORAGE_URL": (folder / "clips").as_uri(),
+            "UNMASK_STORAGE_RESERVE_BYTES": "0",
+            "UNMASK_API_KEY": API_KEY,
+            "UNMASK_API_PORT": str(port),
+            "UNMASK_WORKER_PROCESSES": "1",
+            # Short, so that a lost worker is noticed within the test.
+            "UNMASK_LEASE_DURATION": "2",
+            "UNMASK_HEARTBEAT_INTERVAL": "0.2",
+            "UNMASK_SWEEP_INTERVAL": "0.5",
+            "UNMASK_DRAIN_TIMEOUT": "2",
+        }
+        api = start([sys.executable, "-m", "app.cli", "api"], environment, folder / "api.log")
+        url = f"http://127.0.0.1:{port}"
+        with Client(url=url, api_key=API_KEY) as client:
+            wait_until(lambda: client.is_ready() or api.popen.poll() is not None, _START_SECONDS)
+            assert api.popen.poll() is None, api.log.read_text()
+            service = Service(url, folder, environment, valkey, api, client)
+            yield service
+            for process in service.started:
+                if process.popen.poll() is None:
+                    process.kill_group()
+        api.terminate()
+        valkey.stop()
+
+
+@pytest.fixture(scope="module")
+def running_worker(service: Service) -> Iterator[Process]:
+    """A worker for the tests of a module that leave it in peace."""
+    with service.worker() as worker:
+        yield worker

@@ -1,0 +1,130 @@
+"""Each kind of clip through the real API, queue, worker and database: it is judged, or the reason is said."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.client import ApiError
+from app.schemas import JobOptions
+from app.states import FailureCode, JobStatus, ReasonCode, Verdict
+from tests.e2e.conftest import Service
+
+Clip = Callable[[str], Path]
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
+
+
+@pytest.mark.parametrize(
+    ("name", "tracks"),
+    [
+        ("portrait.mp4", 1),
+        ("two_people.mp4", 2),
+        ("rotated.mp4", 1),
+        ("variable_frame_rate.mp4", 1),
+        ("hevc_10_bit.mp4", 1),
+        ("vp9.webm", 1),
+        ("transport_stream.ts", 1),
+    ],
+)
+def test_a_good_clip_gets_numbers_for_each_frame(service: Service, clip: Clip, name: str, tracks: int) -> None:
+    job = service.wait_for_end(service.client.submit(clip(name), options=JobOptions(external_id=name)))
+    assert (job.status, job.verdict, job.attempts) == (JobStatus.SUCCEEDED, Verdict.NOT_EVALUATED, 1)
+    assert job.result is not None
+    assert [reason.code for reason in job.result.reasons] == [ReasonCode.MODEL_UNTRAINED]
+    assert len(job.result.tracks) == tracks
+    frames = list(service.client.frames(job.id))
+    assert len(frames) == 16 * tracks
+    assert all(frame.probability is not None and 0 < frame.probability < 1 for frame in frames)
+    assert [frame.pts_seconds for frame in frames] == sorted(frame.pts_seconds for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("no_face.mp4", ReasonCode.NO_FACE),
+        ("short.mp4", ReasonCode.TOO_FEW_FACE_FRAMES),
+        ("tiny.mp4", ReasonCode.FACE_TOO_SMALL),
+        ("dark.mp4", ReasonCode.LOW_QUALITY_DARK),
+        ("blurred.mp4", ReasonCode.LOW_QUALITY_BLUR),
+    ],
+)
+def test_a_clip_that_shows_too_little_says_why(service: Service, clip: Clip, name: str, reason: ReasonCode) -> None:
+    job = service.wait_for_end(service.client.submit(clip(name)))
+    assert (job.status, job.verdict) == (JobStatus.SUCCEEDED, Verdict.NOT_EVALUATED)
+    assert job.result is not None
+    assert [found.code for found in job.result.reasons] == [reason]
+    assert job.result.probability is None
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("audio_only.mp4", FailureCode.NO_VIDEO_STREAM),
+        ("truncated.mp4", FailureCode.NOT_A_VIDEO),
+        ("encrypted.mp4", FailureCode.ENCRYPTED_MEDIA),
+        ("motion_jpeg.avi", FailureCode.UNSUPPORTED_CODEC),
+    ],
+)
+def test_a_clip_that_cannot_be_read_fails_with_a_code(
+    service: Service, clip: Clip, name: str, code: FailureCode
+) -> None:
+    job = service.wait_for_end(service.client.submit(clip(name)))
+    assert job.status is JobStatus.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.retryable) == (code, False)
+
+
+def test_an_empty_clip_is_refused_at_once(service: Service, clip: Clip) -> None:
+    with pytest.raises(ApiError) as caught:
+        service.client.submit(clip("zero_bytes.mp4"))
+    assert caught.value.problem.code == "unsupported_media"
+
+
+def test_many_jobs_at_once_all_end_once(service: Service, clip: Clip) -> None:
+    jobs = [service.client.submit(clip("short.mp4")) for _ in range(20)]
+    assert {service.wait_for_end(job).status for job in jobs} == {JobStatus.SUCCEEDED}
+    assert {service.count_results(job) for job in jobs} == {1}
+
+
+def scan(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli", "scan", "--url", service.url, *arguments],
+        env=service.environment | {"COLUMNS": "100"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_command_line_prints_one_object_a_clip(service: Service, clip: Clip) -> None:
+    done = scan(service, "--json", str(clip("portrait.mp4")), str(clip("truncated.mp4")), str(clip("zero_bytes.mp4")))
+    assert done.returncode == 1
+    judged, broken, refused = (json.loads(line) for line in done.stdout.splitlines())
+    assert (judged["status"], judged["verdict"], judged["reasons"]) == (
+        "succeeded",
+        "NOT_EVALUATED",
+        ["model_untrained"],
+    )
+    assert len(judged["tracks"]) == 1
+    assert judged["job_id"].startswith("job_")
+    assert (broken["status"], broken["error"]["code"]) == ("failed", "not_a_video")
+    assert (refused["job_id"], refused["error"]["code"]) == (None, "unsupported_media")
+
+
+def test_the_command_line_prints_a_table(service: Service, clip: Clip) -> None:
+    done = scan(service, str(clip("two_people.mp4")))
+    assert done.returncode == 3
+    lines = done.stdout.splitlines()
+    rows = [line for line in lines if line.strip().startswith(("t0", "t1"))]
+    assert len(rows) == 2
+    assert all(set(row.split()[-1]) <= set("▁▂▃▄▅▆▇█") and len(row.split()[-1]) == 16 for row in rows)
+    assert "model_untrained" in done.stdout
+
+
+def test_a_wrong_key_is_said(service: Service, clip: Clip) -> None:
+    done = scan(service, "--key", "umk_wrong", str(clip("portrait.mp4")))
+    assert done.returncode == 1
+    assert "UNMASK_API_KEY" in done.stderr

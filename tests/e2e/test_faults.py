@@ -1,0 +1,157 @@
+"""What goes wrong in production: killed workers, an absent queue, floods, strangers. No job is lost or run twice."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app.client import ApiError
+from app.embedded import start_valkey
+from app.states import FailureCode, JobStatus
+from tests.conftest import API_KEY
+from tests.e2e.conftest import Service, wait_until
+
+Clip = Callable[[str], Path]
+pytestmark = pytest.mark.xdist_group("e2e")
+
+MIB = 2**20
+MP4_HEAD = b"\x00\x00\x00\x18ftypisom"
+BIG_BYTES = 300 * MIB
+
+
+def test_a_job_survives_the_death_of_its_worker(service: Service, clip: Clip) -> None:
+    with service.worker() as doomed:
+        doomed.decoder().suspend()  # so that the job is still running when the blow falls
+        job = service.client.submit(clip("portrait.mp4"))
+        service.wait_for_phase(job)
+        doomed.kill_group()
+    with service.worker():
+        ended = service.wait_for_end(job)
+    assert (ended.status, ended.attempts) == (JobStatus.SUCCEEDED, 2)
+    assert service.count_results(job) == 1
+
+
+def test_a_worker_that_slept_through_its_lease_stores_nothing(service: Service, clip: Clip) -> None:
+    with service.worker() as sleeper:
+        sleeper.decoder().suspend()
+        job = service.client.submit(clip("portrait.mp4"))
+        service.wait_for_phase(job)
+        asleep = [psutil.Process(sleeper.pid), *psutil.Process(sleeper.pid).children(recursive=True)]
+        for process in asleep:
+            process.suspend()
+        with service.worker():
+            ended = service.wait_for_end(job)
+        for process in asleep:
+            process.resume()
+        wait_until(lambda: "attempt_abandoned" in sleeper.log.read_text() or "too_late" in sleeper.log.read_text())
+    assert (ended.status, ended.attempts) == (JobStatus.SUCCEEDED, 2)
+    assert service.client.get(job.id) == ended
+    assert service.count_results(job) == 1
+
+
+def test_a_worker_that_is_asked_to_stop_gives_its_job_back(service: Service, clip: Clip) -> None:
+    with service.worker() as stopping:
+        stopping.decoder().suspend()
+        job = service.client.submit(clip("portrait.mp4"))
+        service.wait_for_phase(job)
+        stopping.popen.send_signal(signal.SIGTERM)
+        wait_until(lambda: service.client.get(job.id).status is JobStatus.QUEUED, 20)
+        stopping.popen.wait(20)
+    assert "attempt_released" in stopping.log.read_text()
+    with service.worker():
+        assert service.wait_for_end(job).status is JobStatus.SUCCEEDED
+
+
+def test_a_clip_that_hangs_the_decoder_fails_alone(service: Service, clip: Clip) -> None:
+    with service.worker(UNMASK_DECODE_TIMEOUT="1") as worker:
+        worker.decoder().suspend()
+        hung = service.client.submit(clip("portrait.mp4"))
+        healthy = service.client.submit(clip("two_people.mp4"))
+        ended = service.wait_for_end(hung)
+        assert ended.failure is not None
+        assert (ended.failure.code, ended.failure.retryable) == (FailureCode.DECODE_TIMEOUT, True)
+        assert service.wait_for_end(healthy).status is JobStatus.SUCCEEDED
+
+
+def test_canceling_a_running_job_frees_the_worker(service: Service, clip: Clip) -> None:
+    with service.worker() as worker:
+        worker.decoder().suspend()
+        job = service.client.submit(clip("portrait.mp4"))
+        service.wait_for_phase(job)
+        url = f"{service.url}/v1/jobs/{job.id}:cancel"
+        canceled = httpx.post(url, headers={"X-API-Key": API_KEY})
+        assert canceled.json()["status"] == "canceled"
+        following = service.client.submit(clip("portrait.mp4"))
+        assert service.wait_for_end(following).status is JobStatus.SUCCEEDED
+    assert service.client.get(job.id).status is JobStatus.CANCELED
+
+
+def test_without_the_queue_jobs_are_taken_and_run_later(service: Service, clip: Clip) -> None:
+    with service.worker():
+        service.valkey.stop()
+        try:
+            start = time.monotonic()
+            job = service.client.submit(clip("portrait.mp4"))
+            assert time.monotonic() - start < 0.5
+            assert httpx.get(f"{service.url}/readyz").json()["status"] == "degraded"
+        finally:
+            start_valkey(service.valkey)
+        assert service.wait_for_end(job).status is JobStatus.SUCCEEDED
+
+
+def test_a_clip_that_vanished_from_the_storage_fails(service: Service, clip: Clip) -> None:
+    job = service.client.submit(clip("one_gop.mp4"))
+    next(service.folder.joinpath("clips").rglob(job.clip.sha256)).unlink()
+    with service.worker():
+        ended = service.wait_for_end(job)
+    assert ended.failure is not None
+    assert ended.failure.code is FailureCode.INPUT_MISSING
+
+
+def big_body() -> Iterator[bytes]:
+    yield MP4_HEAD + bytes(MIB - len(MP4_HEAD))
+    for _ in range(BIG_BYTES // MIB - 1):
+        yield bytes(MIB)
+
+
+def test_a_large_upload_needs_little_memory(service: Service) -> None:
+    process = psutil.Process(service.api.pid)
+    idle = process.memory_info().rss
+    peak = idle
+
+    def body() -> Iterator[bytes]:
+        nonlocal peak
+        for chunk in big_body():
+            yield chunk
+            peak = max(peak, process.memory_info().rss)
+
+    headers = {"X-API-Key": API_KEY, "Content-Type": "application/octet-stream"}
+    response = httpx.post(f"{service.url}/v1/jobs", content=body(), headers=headers, timeout=120)
+    assert response.status_code == 202
+    assert response.json()["clip"]["bytes"] == BIG_BYTES
+    assert peak - idle < 150 * MIB
+    assert httpx.delete(service.url + response.json()["links"]["self"], headers=headers).status_code == 204
+
+
+def test_a_stranger_is_refused_before_the_body_is_read(service: Service) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        for chunk in big_body():
+            sent += len(chunk)
+            yield chunk
+
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(BIG_BYTES)}
+    try:
+        response = httpx.post(f"{service.url}/v1/jobs", content=body(), headers=headers, timeout=60)
+        assert response.status_code == 401
+    except httpx.TransportError:
+        pass  # the connection was closed while the client was still sending
+    assert sent < 30 * MIB
+    with pytest.raises(ApiError):
+        service.client.get("job_unknown")  # the API is well

@@ -1,0 +1,61 @@
+"""Makes valid wire objects for tests."""
+
+from typing import Any
+
+from app import schemas
+from app.states import Verdict
+
+
+def make_frame(**changes: Any) -> schemas.Frame:
+    """A frame, with changes."""
+    values: dict[str, Any] = {
+        "track_id": "t0",
+        "window": 0,
+        "pts_seconds": 0.0,
+        "box": {"x": 1, "y": 2, "width": 3, "height": 4},
+        "detection_confidence": 0.9,
+        "sharpness": 0.1,
+        "brightness": 120.0,
+        "unusable": None,
+        "logit": -1.0,
+        "probability": 0.27,
+    }
+    return schemas.Frame.model_validate(values | changes)
+
+
+def make_result(**changes: Any) -> schemas.Result:
+    """A result, with changes."""
+    track = {
+        "track_id": "t0",
+        "verdict": Verdict.AUTHENTIC,
+        "probability": 0.27,
+        "logit": -1.0,
+        "reasons": [],
+        "first_seconds": 0.0,
+        "last_seconds": 3.0,
+        "face_frames": 16,
+        "usable_frames": 16,
+        "median_face_px": 200.0,
+    }
+    values: dict[str, Any] = {
+        "verdict": Verdict.AUTHENTIC,
+        "probability": 0.27,
+        "decided_by": "t0",
+        "reasons": [],
+        "warnings": [],
+        "coverage": {"frames_sampled": 16, "frames_with_face": 16, "faces_max": 1, "tracks": 1},
+        "tracks": [track],
+        "clip": {
+            "container": "mp4",
+            "codec": "h264",
+            "width": 640,
+            "height": 480,
+            "rotation_degrees": 0,
+            "duration_seconds": 4.0,
+            "fps": 25.0,
+            "bit_depth": 8,
+        },
+        "model": {"name": "m", "version": "1", "trained": True, "weights_sha256": "0" * 64, "calibrated": True},
+        "timings": {"extract_seconds": 0.5, "score_seconds": 0.2},
+    }
+    return schemas.Result.model_validate(values | changes)
