@@ -45,6 +45,7 @@ class Doorbell:
         self._celery = make_celery(redis_url, broker_transport_options=timeouts)
         self._redis = Redis.from_url(redis_url, **timeouts)
         self._waiting: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
+        self._is_given_up = False
         self._thread = threading.Thread(target=self._relay, name="doorbell", daemon=True)
         self._log = make_logger(part="doorbell")
 
@@ -53,8 +54,10 @@ class Doorbell:
         self._thread.start()
 
     def stop(self) -> None:
-        """Sends what waits and ends the thread."""
+        """Sends what waits, as long as Redis answers, and ends the thread."""
         self._waiting.put(None)
+        self._thread.join(timeout=3 * _RING_TIMEOUT_SECONDS)
+        self._is_given_up = True
         self._thread.join(timeout=3 * _RING_TIMEOUT_SECONDS)
         self._celery.close()
         self._redis.close()
@@ -78,7 +81,7 @@ class Doorbell:
             return False  # Redis is away: ringing would be in vain
 
     def _relay(self) -> None:
-        while (job_id := self._waiting.get()) is not None:
+        while (job_id := self._waiting.get()) is not None and not self._is_given_up:
             try:
                 self._celery.send_task(TASK_ANALYZE, args=[str(job_id)], queue=QUEUE_ANALYZE, retry=False)
             except (OperationalError, RedisError, OSError) as error:

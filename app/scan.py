@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -108,7 +109,7 @@ def _scan(client: Client, clip: Path, console: Console) -> Outcome:
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(f"{clip.name}: uploading", total=None)
+        bar = progress.add_task(f"{escape(clip.name)}: uploading", total=None)
         try:
             progress.update(bar, total=clip.stat().st_size)
             job = client.submit(clip, on_bytes=lambda count: progress.advance(bar, count))
@@ -130,14 +131,14 @@ def _scan(client: Client, clip: Path, console: Console) -> Outcome:
 
 def _show(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
     if job.progress is not None:
-        description = f"{clip.name}: {job.progress.phase}"
+        description = f"{escape(clip.name)}: {job.progress.phase}"
         progress.update(bar, description=description, completed=job.progress.done, total=job.progress.total)
     elif job.status is JobStatus.QUEUED:
-        progress.update(bar, description=f"{clip.name}: {job.queue_position} in front", completed=0, total=None)
+        progress.update(bar, description=f"{escape(clip.name)}: {job.queue_position} in front", completed=0, total=None)
 
 
 def _print(console: Console, outcome: Outcome) -> None:
-    title = f"{outcome.clip.name}  ({outcome.seconds:.1f} s)"
+    title = f"{escape(outcome.clip.name)}  ({outcome.seconds:.1f} s)"
     result = outcome.job.result if outcome.job else None
     if result is None:
         code, message = outcome.error or ("internal", "")

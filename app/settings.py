@@ -39,8 +39,8 @@ class Settings(BaseSettings):
     """The key that clients send as `Authorization: Bearer`. Empty: `unmask serve` creates one."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on. Loopback by default: put a TLS proxy in front of anything wider."""
-    api_port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port that the API listens on; 0 picks a free one."""
+    api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    """Port that the API listens on."""
 
     clip_max_bytes: Annotated[int, Field(gt=0)] = 512 * 2**20
     """Largest clip. Covers half an hour of phone video at 2 Mbit/s and bounds what a client can store."""

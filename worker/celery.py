@@ -3,11 +3,13 @@
 import os
 import signal
 import threading
+import warnings
 from contextlib import suppress
 from typing import Any
 
 from billiard import active_children
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
 from app.broker import QUEUE_ANALYZE, Doorbell, make_celery
@@ -53,6 +55,8 @@ def run_worker() -> int:
     """Runs until SIGTERM; jobs that do not end in time then go back to the queue."""
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
+    # It warns of running as root because a broker might bring pickles; we accept JSON alone.
+    warnings.simplefilter("ignore", SecurityWarning)
     worker = make_worker(settings)
     arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)

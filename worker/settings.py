@@ -30,7 +30,7 @@ class WorkerSettings(Settings):
     clip_max_packets: Annotated[int, Field(gt=0)] = 20_000
     """Most packets decoded for one clip: more is an attack, or a clip without keyframes that costs too much."""
     decode_timeout: Seconds = timedelta(seconds=120)
-    """Longest that decoding a clip may take; the slowest good clip seen takes a tenth."""
+    """Longest that decoding a clip may take; ten seconds of 1080p take less than one."""
     attempt_timeout: Seconds = timedelta(seconds=600)
     """Longest that an attempt may take as a whole."""
     drain_timeout: Seconds = timedelta(seconds=20)

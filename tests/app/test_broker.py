@@ -42,7 +42,8 @@ def test_ringing_returns_at_once_where_redis_hangs() -> None:
             doorbell.ring(JOB)
         assert time.monotonic() - start < 0.1
         assert not doorbell.is_reachable()
-        assert time.monotonic() - start < 5
+        doorbell.stop()
+        assert time.monotonic() - start < 10
 
 
 def test_the_thread_survives_an_absence_of_redis(tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ def test_two_people_are_two_tracks(shared: Sandbox, clip: Clip) -> None:
         assert max(centres) - min(centres) < 60  # nobody changes seats
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp is Linux's")
+def test_the_child_has_no_network(shared: Sandbox) -> None:
+    assert {"seccomp", "limits"} <= set(shared.start())
+    assert shared.pid is not None
+    status = Path(f"/proc/{shared.pid}/status").read_text()
+    assert "Seccomp:\t2" in status  # a filter is on
+    assert "NoNewPrivs:\t1" in status
+
+
 def test_a_refused_clip_leaves_the_child_alive(shared: Sandbox, clip: Clip) -> None:
     shared.start()
     before = shared.pid

@@ -48,7 +48,9 @@ def test_faces_that_cross_keep_their_tracks_by_motion() -> None:
 
 
 def test_people_who_take_turns_in_one_place_are_two_tracks() -> None:
-    steps: Sequence[tuple[int, People]] = [(0, {"red": 100}) for _ in range(8)] + [(1, {"green": 100}) for _ in range(8)]
+    steps: Sequence[tuple[int, People]] = [(0, {"red": 100}) for _ in range(8)] + [
+        (1, {"green": 100}) for _ in range(8)
+    ]
     assert [len(track) for track in follow(steps)] == [8, 8]
 
 

@@ -1,0 +1,123 @@
+"""``unmask serve`` and ``unmask demo``: one command starts everything, one signal stops everything."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from app.client import Client
+from app.schemas import JobOptions
+from tests.e2e.conftest import Process, start, wait_until
+
+Clip = Callable[[str], Path]
+pytestmark = pytest.mark.xdist_group("serve")
+
+
+def make_environment(folder: Path) -> dict[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
+    return clean | {
+        "UNMASK_DATA_DIR": str(folder / "data"),
+        "UNMASK_API_PORT": str(port),
+        "UNMASK_WORKER_PROCESSES": "1",
+        "UNMASK_STORAGE_RESERVE_BYTES": "0",
+    }
+
+
+def serve(environment: dict[str, str], log: Path) -> Process:
+    return start([sys.executable, "-m", "app.cli", "serve"], environment, log)
+
+
+def connect(environment: dict[str, str]) -> Client:
+    key_file = Path(environment["UNMASK_DATA_DIR"]) / "api-key"
+    wait_until(key_file.exists)
+    assert key_file.stat().st_mode & 0o077 == 0
+    client = Client(url=f"http://127.0.0.1:{environment['UNMASK_API_PORT']}", api_key=key_file.read_text().strip())
+    wait_until(client.is_ready)
+    return client
+
+
+def family(folder: Path) -> list[psutil.Process]:
+    """Every process whose command line or environment names the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and (
+                str(folder) in " ".join(process.cmdline())
+                or str(folder) in process.environ().get("UNMASK_DATA_DIR", "")
+            ):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Clip, number: signal.Signals) -> None:
+    environment = make_environment(tmp_path)
+    stack = serve(environment, tmp_path / "first.log")
+    with connect(environment) as client:
+        job = client.submit(clip("portrait.mp4"), options=JobOptions(external_id="kept"))
+        ended = wait_until(lambda: found if (found := client.get(job.id, wait_seconds=5)).status.is_final else None, 90)
+        assert ended.result is not None
+    stack.popen.send_signal(number)
+    assert stack.popen.wait(60) == 0, stack.log.read_text()
+    assert family(tmp_path) == []
+    log = stack.log.read_text()
+    assert "/docs" in log
+    assert "api-key" in log
+    assert "worker | " in log
+
+    again = serve(environment, tmp_path / "second.log")
+    with connect(environment) as client:
+        assert client.get(job.id) == ended
+    again.popen.send_signal(number)
+    assert again.popen.wait(60) == 0
+    assert family(tmp_path) == []
+
+
+def test_after_a_kill_the_children_end_and_the_next_start_works(tmp_path: Path) -> None:
+    environment = make_environment(tmp_path)
+    stack = serve(environment, tmp_path / "first.log")
+    connect(environment).close()
+    stack.popen.kill()
+    stack.popen.wait()
+    wait_until(lambda: not [process for process in family(tmp_path) if "app.cli" in process.cmdline()], 60)
+    again = serve(environment, tmp_path / "second.log")
+    connect(environment).close()
+    again.terminate()
+    assert again.popen.returncode == 0
+    assert family(tmp_path) == []
+
+
+def test_two_stacks_do_not_share_a_folder(tmp_path: Path) -> None:
+    environment = make_environment(tmp_path)
+    stack = serve(environment, tmp_path / "first.log")
+    connect(environment).close()
+    second = serve(environment, tmp_path / "second.log")
+    assert second.popen.wait(30) == 1
+    assert "in use" in second.log.read_text()
+    stack.terminate()
+
+
+def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -> None:
+    environment = make_environment(tmp_path) | {"COLUMNS": "100"}
+    demo = [sys.executable, "-m", "app.cli", "demo"]
+    done = subprocess.run(
+        [*demo, str(clip("portrait.mp4"))], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "model_untrained" in done.stdout
+    assert "t0" in done.stdout
+    blank = subprocess.run(
+        [*demo, str(clip("no_face.mp4"))], env=environment, capture_output=True, text=True, check=False
+    )
+    assert blank.returncode == 3
+    assert family(tmp_path) == []
