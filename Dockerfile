@@ -1,5 +1,7 @@
 # syntax=docker/dockerfile:1
-# Two images from one file: --target api (no ML code) and --target worker (CPU).
+# The API, without ML code; with --build-arg PROCESS=worker the worker for the CPU.
+ARG PROCESS=api
+
 FROM python:3.12-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PATH=/srv/.venv/bin:$PATH
 WORKDIR /srv
@@ -12,16 +14,6 @@ RUN python -m venv .venv \
 FROM base AS api
 COPY requirements/api.lock requirements/
 RUN uv pip install --no-cache --no-deps --require-hashes --compile-bytecode -r requirements/api.lock
-COPY pyproject.toml README.md LICENSE ./
-COPY app app
-COPY worker worker
-COPY training training
-COPY alembic alembic
-RUN uv pip install --no-cache --no-deps --no-build-isolation --editable .
-USER 10001
-EXPOSE 8000
-HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/livez')"]
-CMD ["unmask", "api"]
 
 FROM base AS worker
 # MediaPipe needs EGL and GLES even where it computes on the CPU.
@@ -31,11 +23,15 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY requirements/worker.lock requirements/
 RUN uv pip install --no-cache --no-deps --require-hashes --compile-bytecode -r requirements/worker.lock
-COPY pyproject.toml README.md LICENSE ./
+
+# hadolint ignore=DL3006
+FROM ${PROCESS} AS service
+WORKDIR /srv
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY alembic alembic
 COPY app app
 COPY worker worker
 COPY training training
-COPY alembic alembic
 RUN uv pip install --no-cache --no-deps --no-build-isolation --editable .
 USER 10001
-CMD ["unmask", "worker"]
+CMD ["unmask", "api"]

@@ -1,6 +1,6 @@
 # Everything a developer types. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve scan test check fix bench train migrate migration lock
+.PHONY: help setup demo serve scan test check fix bench migrate migration lock
 SHELL := /bin/bash
 
 PYTHON ?= python3

@@ -144,7 +144,7 @@ def _print(console: Console, outcome: Outcome) -> None:
         code, message = outcome.error or ("internal", "")
         console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {message}")
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("track", "verdict", "P(fake)", "seconds", "face px", "frames", "per frame"):
         table.add_column(heading, no_wrap=True)
     for track in result.tracks:

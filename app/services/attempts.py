@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.db import repositories
+from app.db.models import Job
 from app.states import FailureCode, JobStatus, Phase, Verdict
 
 
@@ -55,34 +56,32 @@ def succeed(
 ) -> bool:
     """Stores the result. False: the attempt came too late, nothing was stored."""
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
-        if job is None:
-            return False
-        now = repositories.database_time(session)
-        session.add(job.move_to(JobStatus.SUCCEEDED, at=now, worker=attempt.worker))
-        job.verdict = verdict
-        repositories.add_result(session, job, payload=payload, frames=frames)
-        return True
+        job = _move(session, attempt, JobStatus.SUCCEEDED)
+        if job is not None:
+            job.verdict = verdict
+            repositories.add_result(session, job, payload=payload, frames=frames)
+        return job is not None
 
 
 def fail(session: Session, attempt: Attempt, *, code: FailureCode, message: str, retryable: bool) -> bool:
     """Ends the job as failed. False: the attempt came too late."""
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
-        if job is None:
-            return False
-        now = repositories.database_time(session)
-        session.add(job.move_to(JobStatus.FAILED, at=now, worker=attempt.worker))
-        job.failure_code, job.failure_message, job.failure_retryable = code, message, retryable
-        return True
+        job = _move(session, attempt, JobStatus.FAILED)
+        if job is not None:
+            job.failure_code, job.failure_message, job.failure_retryable = code, message, retryable
+        return job is not None
 
 
 def release(session: Session, attempt: Attempt) -> bool:
     """Gives the job back because this worker was asked to stop: that is not the job's fault and not counted."""
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
-        if job is None:
-            return False
+        return _move(session, attempt, JobStatus.QUEUED) is not None
+
+
+def _move(session: Session, attempt: Attempt, status: JobStatus) -> Job | None:
+    """The fence: moves the job if the attempt still owns it."""
+    job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+    if job is not None:
         now = repositories.database_time(session)
-        session.add(job.move_to(JobStatus.QUEUED, at=now, worker=attempt.worker))
-        return True
+        session.add(job.move_to(status, at=now, worker=attempt.worker))
+    return job

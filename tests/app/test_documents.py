@@ -1,11 +1,15 @@
-"""Settings: what is missing is named; the documents list what there is."""
+"""What the documents list is what there is; what a process misses is named."""
 
 import re
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
 
+from app import errors
+from app.errors import UnmaskError
 from app.settings import MissingSettingError, Settings, require_settings
+from app.states import FailureCode, JobStatus, ReasonCode, Verdict
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -31,3 +35,19 @@ def test_the_readme_says_what_the_settings_say() -> None:
         assert field.description is not None
         row = next(line for line in text.splitlines() if line.startswith(f"| `UNMASK_{name.upper()}` |"))
         assert field.description in row, name
+
+
+@pytest.mark.parametrize("words", [FailureCode, JobStatus, ReasonCode, Verdict])
+def test_the_readme_explains_every_word(words: type[StrEnum]) -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [word for word in words if f"`{word}`" not in text] == []
+
+
+def leaves(kind: type[UnmaskError]) -> list[type[UnmaskError]]:
+    children = [child for child in kind.__subclasses__() if child.__module__ == "app.errors"]
+    return [leaf for child in children for leaf in leaves(child)] or [kind]
+
+
+def test_the_error_tree_is_drawn_in_full() -> None:
+    drawn = re.findall(r"(\w+Error) +(\d{3}) (\w+)", errors.__doc__ or "")
+    assert sorted(drawn) == sorted((leaf.__name__, str(leaf.status), leaf.code) for leaf in leaves(UnmaskError))
