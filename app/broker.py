@@ -8,7 +8,9 @@ from uuid import UUID
 from celery import Celery
 from kombu.exceptions import OperationalError
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from app.log import make_logger
 
@@ -43,7 +45,7 @@ class Doorbell:
             "socket_connect_timeout": _RING_TIMEOUT_SECONDS,
         }
         self._celery = make_celery(redis_url, broker_transport_options=timeouts)
-        self._redis = Redis.from_url(redis_url, **timeouts)
+        self._redis = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), **timeouts)
         self._waiting: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
         self._is_given_up = False
         self._thread = threading.Thread(target=self._relay, name="doorbell", daemon=True)

@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from app.states import FailureCode, JobStatus, Phase, ReasonCode, Verdict, WarningCode
 
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+_NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+LongText = Annotated[str, StringConstraints(max_length=1000, pattern=_NO_NUL)]
 
 
 class Schema(BaseModel):
@@ -21,7 +23,7 @@ class JobOptions(Schema):
 
     external_id: ShortText | None = None
     """The client's own id for the clip; jobs can be listed by it."""
-    metadata: Annotated[dict[ShortText, Annotated[str, StringConstraints(max_length=1000)]], Field(max_length=32)] = {}
+    metadata: Annotated[dict[ShortText, LongText], Field(max_length=32)] = {}
     """Up to 32 strings that come back unchanged."""
 
 

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     """Largest `options` part: it is parsed in memory."""
     upload_idle_timeout: Seconds = timedelta(seconds=30)
     """How long an upload may stay silent before it is refused: a stalled client must not hold a connection."""
+    upload_timeout: Seconds = timedelta(seconds=1800)
+    """How long an upload may take as a whole: half a gigabyte at 300 kB/s."""
     storage_reserve_bytes: Annotated[int, Field(ge=0)] = 256 * 2**20
     """Disk space that uploads leave free, so that the database beside them can go on writing."""
     wait_max: Seconds = timedelta(seconds=60)

@@ -6,6 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 from app.errors import FieldError, InvalidRequestError, NotFoundError, OverloadedError, UnmaskError
@@ -78,6 +79,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(InterfaceError)
+    @app.exception_handler(PoolTimeoutError)
     def _database_away(request: Request, error: Exception) -> JSONResponse:
         log.error("database_unreachable", error=str(error))
         overloaded = OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)

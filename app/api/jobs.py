@@ -34,7 +34,7 @@ class JobQuery(PageQuery):
     status: JobStatus | None = None
     verdict: Verdict | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    external_id: str | None = None
+    external_id: schemas.ShortText | None = None
     created_after: AwareDatetime | None = None
 
     def as_filter(self) -> JobFilter:

@@ -1,6 +1,7 @@
 """Receives a clip: multipart or raw, streamed to the storage, capped, and judged by its first bytes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -47,6 +48,7 @@ class UploadLimits:
     clip_max_bytes: int
     options_max_bytes: int
     idle_timeout: timedelta
+    total_timeout: timedelta
 
 
 def limits_of(settings: Settings) -> UploadLimits:
@@ -55,6 +57,7 @@ def limits_of(settings: Settings) -> UploadLimits:
         clip_max_bytes=settings.clip_max_bytes,
         options_max_bytes=settings.options_max_bytes,
         idle_timeout=settings.upload_idle_timeout,
+        total_timeout=settings.upload_timeout,
     )
 
 
@@ -85,7 +88,7 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
     """
     sink = _make_sink(request, limits)
     head = b""
-    async for chunk in _body(request, limits.idle_timeout):
+    async for chunk in _body(request, limits):
         clip_bytes = sink.feed(chunk)
         if upload.size_bytes + len(clip_bytes) > limits.clip_max_bytes:
             raise _too_large(limits)
@@ -124,16 +127,17 @@ def _too_large(limits: UploadLimits) -> ClipTooLargeError:
     return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one.")
 
 
-async def _body(request: Request, idle_timeout: timedelta) -> AsyncIterator[bytes]:
+async def _body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
     stream = request.stream()
-    seconds = idle_timeout.total_seconds()
+    deadline = time.monotonic() + limits.total_timeout.total_seconds()
     while True:
+        patience = min(limits.idle_timeout.total_seconds(), deadline - time.monotonic())
         try:
-            yield await asyncio.wait_for(anext(stream), timeout=seconds)
+            yield await asyncio.wait_for(anext(stream), timeout=max(patience, 0))
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RequestTimeoutError(f"Nothing came for {seconds:g} seconds. Send the clip again.") from error
+            raise RequestTimeoutError("The clip comes too slowly. Send it again over a better line.") from error
         except ClientDisconnect as error:
             raise RequestTimeoutError("The connection was cut during the upload.") from error
 

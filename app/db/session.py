@@ -4,7 +4,7 @@ from sqlalchemy import Engine, create_engine, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 
-def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
+def make_engine(database_url: str, *, pool_size: int = 20) -> Engine:
     """An engine for ``postgresql://`` URLs, with the psycopg 3 driver."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
     # 5 s to connect: a request must rather fail with 503 than hang while Postgres is away.

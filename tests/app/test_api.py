@@ -125,6 +125,15 @@ def test_bad_options_are_pointed_at(api: TestClient) -> None:
     assert [field["pointer"] for field in body["errors"]] == ["/options/external_id"]
 
 
+def test_text_that_postgres_cannot_store_is_refused(api: TestClient) -> None:
+    for options in ('{"external_id": "a\\u0000b"}', '{"metadata": {"a": "\\u0000"}}', '{"external_id": "\\ud800"}'):
+        files: Any = {"file": ("a.mp4", MP4), "options": (None, options, "application/json")}
+        problem(api.post("/v1/jobs", files=files), 400, "invalid_request")
+    problem(api.get("/v1/jobs?external_id=%00"), 400, "invalid_request")
+    files = {"file": ("a\x00\ud800.mp4".encode("utf-8", "replace").decode(), MP4)}
+    assert api.post("/v1/jobs", files=files).status_code == 202
+
+
 @pytest.mark.parametrize("job_id", ["job_" + "0" * 32, "job_xyz", "0" * 32, "nonsense", "job_" + "g" * 32])
 def test_an_unknown_job_is_not_found(api: TestClient, job_id: str) -> None:
     for method, path in [("GET", ""), ("GET", "/result"), ("GET", "/frames"), ("POST", ":cancel"), ("DELETE", "")]:

@@ -1,6 +1,7 @@
 """First bytes, and forms however they are cut into chunks."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,9 @@ from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutErr
 from app.storage import ClipStorage
 
 HEAD = b"\x00\x00\x00\x18ftypisom"
-LIMITS = UploadLimits(clip_max_bytes=1000, options_max_bytes=100, idle_timeout=timedelta(seconds=0.2))
+LIMITS = UploadLimits(
+    clip_max_bytes=1000, options_max_bytes=100, idle_timeout=timedelta(seconds=0.2), total_timeout=timedelta(seconds=5)
+)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,11 @@ OPTIONS = 'name="options"'
 
 
 def receive(
-    folder: Path, chunks: list[bytes], content_type: str = "multipart/form-data; boundary=b0", stall: bool = False
+    folder: Path,
+    chunks: list[bytes],
+    content_type: str = "multipart/form-data; boundary=b0",
+    stall: bool = False,
+    limits: UploadLimits = LIMITS,
 ) -> tuple[ClipForm, bytes]:
     """What the service makes of a body that comes in these chunks."""
     messages: list[Message] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
@@ -72,7 +79,7 @@ def receive(
     request = Request({"type": "http", "method": "POST", "headers": headers}, next_message)
     storage = ClipStorage(folder, reserve_bytes=0)
     with storage.begin_upload(expected_bytes=0) as upload:
-        received = anyio.run(receive_clip, request, upload, LIMITS)
+        received = anyio.run(receive_clip, request, upload, limits)
         upload.finish()
         return received, upload._path.read_bytes()
 
@@ -136,6 +143,12 @@ def test_a_wrong_option_is_pointed_at(tmp_path: Path) -> None:
 def test_another_content_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedMediaError, match="multipart/form-data"):
         receive(tmp_path, [HEAD], "application/json")
+
+
+def test_a_client_that_drips_is_let_go(tmp_path: Path) -> None:
+    hurried = replace(LIMITS, idle_timeout=timedelta(seconds=60), total_timeout=timedelta(0))
+    with pytest.raises(RequestTimeoutError):
+        receive(tmp_path, [form((FILE, HEAD))[:-20]], stall=True, limits=hurried)
 
 
 def test_a_client_that_goes_silent_is_let_go(tmp_path: Path) -> None:
