@@ -103,6 +103,31 @@ def test_without_the_queue_jobs_are_taken_and_run_later(service: Service, clip: 
         assert service.wait_for_end(job).status is JobStatus.SUCCEEDED
 
 
+def crash_postgres(service: Service) -> None:
+    """Kills a backend: the server then ends all others and recovers, as after a power cut."""
+    folder = str(service.folder / "postgres")
+    (server,) = (
+        process for process in psutil.process_iter() if process.name() == "postgres" and folder in process.cmdline()
+    )
+    backend = next(child for child in server.children() if "idle" in " ".join(child.cmdline()))
+    backend.kill()
+
+
+def test_a_job_survives_a_crash_of_the_database(service: Service, clip: Clip) -> None:
+    with service.worker() as worker:
+        decoder = worker.decoder()
+        decoder.suspend()
+        job = service.client.submit(clip("portrait.mp4"))
+        service.wait_for_phase(job)
+        crash_postgres(service)
+        decoder.resume()
+        wait_until(service.client.is_ready)
+        ended = service.wait_for_end(job)
+    assert ended.status is JobStatus.SUCCEEDED
+    assert service.count_results(job) == 1
+    assert "Traceback" not in service.api.log.read_text()
+
+
 def test_a_clip_that_vanished_from_the_storage_fails(service: Service, clip: Clip) -> None:
     job = service.client.submit(clip("one_gop.mp4"))
     next(service.folder.joinpath("clips").rglob(job.clip.sha256)).unlink()

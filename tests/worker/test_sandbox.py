@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
-from app.states import FailureCode
+from app.states import FailureCode, WarningCode
 from worker.detector.config import DetectorConfig
 from worker.detector.sandbox import Sandbox, SandboxError, SandboxOptions
 from worker.detector.types import ClipError
@@ -84,6 +85,18 @@ def test_a_refused_clip_leaves_the_child_alive(shared: Sandbox, clip: Clip) -> N
     assert shared.pid == before
 
 
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("damaged.mp4", WarningCode.DECODE_PARTIAL), ("hdr.mp4", WarningCode.HIGH_DYNAMIC_RANGE), ("portrait.mp4", None)],
+)
+def test_what_a_reader_should_know_is_a_warning(
+    shared: Sandbox, clip: Clip, name: str, code: WarningCode | None
+) -> None:
+    with clip(name).open("rb") as file:
+        extraction = shared.extract(file, ignore)
+    assert [warning.code for warning in extraction.warnings] == ([code] if code else [])
+
+
 def test_one_crash_is_tried_again(shared: Sandbox, clip: Clip) -> None:
     crashed: list[int] = []
 
@@ -150,7 +163,10 @@ def test_the_child_is_replaced_after_its_share_of_clips(clip: Clip) -> None:
     first = sandbox.pid
     with clip("short.mp4").open("rb") as file:
         sandbox.extract(file, ignore)
-    assert sandbox.pid not in {None, first}
+    assert sandbox.pid is None
+    with clip("short.mp4").open("rb") as file:
+        assert sandbox.extract(file, ignore).coverage.frames_sampled
+    assert not psutil.pid_exists(first or 0)
     sandbox.close()
 
 

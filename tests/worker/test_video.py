@@ -82,6 +82,13 @@ def test_a_rotated_clip_comes_upright(clip: Clip) -> None:
     assert middle.mean() < 4
 
 
+def test_pixels_that_are_not_square_are_made_square(clip: Clip) -> None:
+    with clip("wide_pixels.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
+        frame = next(reader.frames(SamplingConfig()))
+    assert (reader.info.width, reader.info.height) == (960, 480)
+    assert frame.image.shape == (480, 960, 3)
+
+
 def test_bit_depth_is_told(clip: Clip) -> None:
     with clip("hevc_10_bit.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
         assert (reader.info.codec, reader.info.bit_depth) == ("hevc", 10)

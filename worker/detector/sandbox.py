@@ -83,17 +83,15 @@ class Sandbox:
             ClipError: As ``extract_tracks``, or the child crashed, hung or ran out of resources.
             SandboxError: The child cannot be started.
         """
-        for last in (False,) * (_TRIES - 1) + (True,):
+        for _ in range(_TRIES):
             try:
                 return self._extract_once(clip, on_frame)
-            except _ChildDiedError as error:
-                if last:
-                    message = "The clip crashes the decoder. Encode it again."
-                    raise ClipError(FailureCode.DECODER_CRASHED, message) from error
+            except _ChildDiedError:
+                continue
             except _ChildHangsError as error:
                 message = f"Decoding took longer than {self._options.clip_timeout_seconds:g} s."
                 raise ClipError(FailureCode.DECODE_TIMEOUT, message) from error
-        raise AssertionError("unreachable")
+        raise ClipError(FailureCode.DECODER_CRASHED, "The clip crashes the decoder. Encode it again.")
 
     def close(self) -> None:
         """Ends the child."""
@@ -115,8 +113,7 @@ class Sandbox:
             self.close()
             raise
         if child.clips_done >= self._options.clips_max:
-            self.close()  # MediaPipe and codecs leak a little
-            self.start()
+            self.close()  # MediaPipe and codecs leak a little; the next clip gets a new child
         return extraction
 
 
