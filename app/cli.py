@@ -120,6 +120,8 @@ def main() -> None:
     """The entry point."""
     try:
         _commands()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except MissingSettingError as error:
         _console.print(f"[red]{error}[/red]")
         raise SystemExit(1) from None

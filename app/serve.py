@@ -31,6 +31,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         AlreadyServingError: The data directory is in use.
         ChildKeepsDyingError: The API or the worker does not stay up.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while servers start: stop those that have
     with _environment(settings, say) as environment:
         commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker")}
         supervisor = Supervisor(commands, environment)

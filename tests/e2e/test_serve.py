@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,14 @@ def test_after_a_kill_the_children_end_and_the_next_start_works(tmp_path: Path) 
     connect(environment).close()
     again.terminate()
     assert again.popen.returncode == 0
+    assert family(tmp_path) == []
+
+
+@pytest.mark.parametrize("delay_seconds", [0.7, 2.0])
+def test_a_signal_while_it_starts_leaves_nothing(tmp_path: Path, delay_seconds: float) -> None:
+    stack = serve(make_environment(tmp_path), tmp_path / "log")
+    time.sleep(delay_seconds)
+    stack.terminate()
     assert family(tmp_path) == []
 
 
