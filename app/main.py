@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app.api import health, jobs
 from app.api.auth import ApiKeyMiddleware
@@ -65,7 +66,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             part.stop()
         engine.dispose()
 
-    app = FastAPI(title="Unmask", version="1", description=_DESCRIPTION, lifespan=lifespan)
+    # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
+    app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
     app.include_router(jobs.router)
     app.include_router(health.router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -305,6 +306,14 @@ def test_without_database_requests_are_told_to_come_back(settings: Settings) -> 
         assert int(response.headers["retry-after"]) > 0
         assert api.get("/readyz").status_code == 503
         assert api.get("/livez").status_code == 200
+
+
+def test_the_documentation_needs_no_other_host(api: TestClient) -> None:
+    page = api.get("/docs").text
+    assert "http://" not in page
+    assert "https://" not in page
+    (script,) = re.findall(r'<script src="([^"]+)"', page)
+    assert len(api.get(script).content) > 100_000
 
 
 def test_every_operation_is_documented(api: TestClient) -> None:
