@@ -68,10 +68,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
-    app.include_router(jobs.router)
-    app.include_router(health.router)
+    routers = (jobs.router, health.router)
+    for router in routers:
+        app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
-    add_error_handlers(app)
+    add_error_handlers(app, [route for router in routers for route in router.routes])
     app.add_middleware(ApiKeyMiddleware, api_key=api_key)
     app.add_middleware(RequestContextMiddleware)
     return app

@@ -1,13 +1,17 @@
 """Renders every error as a problem document (RFC 9457), in one place."""
 
+from collections.abc import Sequence
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic_core import ErrorDetails
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 
 from app.errors import FieldError, InvalidRequestError, NotFoundError, OverloadedError, UnmaskError
 from app.log import make_logger
@@ -51,8 +55,16 @@ def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldE
     ]
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Registers the handlers."""
+def _allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
+    """All methods of a path (RFC 9110, 10.2.1); the router itself names those of the first route alone."""
+    matching = [route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(path)]
+    # '/jobs/{id}:cancel' also looks like '/jobs/{id}'.
+    closest = max((route.path for route in matching), key=len, default="")
+    return sorted({method for route in matching if route.path == closest for method in route.methods or ()})
+
+
+def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Registers the handlers; the routes are those that an error may concern."""
     log = make_logger(part="api")
 
     @app.exception_handler(UnmaskError)
@@ -73,7 +85,7 @@ def add_error_handlers(app: FastAPI) -> None:
             response = problem_response(
                 _MethodNotAllowedError(f"{path} does not know the method {request.method}."), path=path
             )
-            response.headers.update(error.headers or {})
+            response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
             return response
         return problem_response(NotFoundError(f"There is no {path}. See /docs for what there is."), path=path)
 

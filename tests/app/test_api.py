@@ -143,9 +143,11 @@ def test_an_unknown_job_is_not_found(api: TestClient, job_id: str) -> None:
 
 def test_unknown_paths_and_methods_are_problems_too(api: TestClient) -> None:
     problem(api.get("/v1/unknown"), 404, "not_found")
-    response = api.put("/v1/jobs")
-    problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"]
+    unknown = "/v1/jobs/job_" + "0" * 32
+    for path, allowed in [("/v1/jobs", "GET, POST"), (unknown, "DELETE, GET"), (unknown + ":cancel", "POST")]:
+        response = api.put(path)
+        problem(response, 405, "method_not_allowed")
+        assert response.headers["allow"] == allowed
 
 
 def test_a_harmless_request_id_is_kept_another_replaced(api: TestClient) -> None:
