@@ -32,7 +32,7 @@ scan: $(DEMO_READY)  ## Judge a clip with the running service (CLIP=path)
 test: setup  ## Run all tests
 	$(BIN)/pytest
 
-check: setup  ## Lint, types, architecture, Dockerfiles, lock files
+check: setup  ## Lint, types, architecture, Dockerfiles
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

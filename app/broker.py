@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from celery import Celery
-from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -86,6 +85,6 @@ class Doorbell:
         while (job_id := self._waiting.get()) is not None and not self._is_given_up:
             try:
                 self._celery.send_task(TASK_ANALYZE, args=[str(job_id)], queue=QUEUE_ANALYZE, retry=False)
-            except (OperationalError, RedisError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
                 # The job is safe in Postgres; the sweep rings again.
                 self._log.warning("doorbell_lost", job_id=str(job_id), error=str(error))

@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from app.settings import MissingSettingError, Settings
+from app.settings import MissingSettingError, Settings, describe_invalid
 
 _console = Console(stderr=True)
 _commands = typer.Typer(
@@ -101,19 +101,23 @@ def scan(
 @_commands.command()
 def demo(clip: Annotated[Path, typer.Argument(help="A video file.")]) -> None:
     """Start a service of its own, judge a clip over HTTP, stop the service."""
-    from app.client import UnreachableError
+    from app.client import ApiError, UnreachableError
     from app.demo import DemoError, run_demo
 
     try:
-        code = run_demo(clip, Settings().data_dir / "demo")
-    except (DemoError, UnreachableError) as error:
+        code = run_demo(clip, Settings().data_dir.resolve() / "demo")
+    except (ApiError, DemoError, UnreachableError) as error:
         _give_up(error)
     raise typer.Exit(code)
 
 
 def _give_up(error: Exception | str) -> NoReturn:
-    _console.print(f"[red]{error}[/red]")
+    _complain(str(error))
     raise typer.Exit(1)
+
+
+def _complain(message: str) -> None:
+    _console.print(message, style="red", markup=False, highlight=False)
 
 
 def main() -> None:
@@ -123,12 +127,10 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except MissingSettingError as error:
-        _console.print(f"[red]{error}[/red]")
+        _complain(str(error))
         raise SystemExit(1) from None
     except ValidationError as error:
-        for wrong in error.errors():
-            name = "_".join(map(str, wrong["loc"])).upper()
-            _console.print(f"[red]UNMASK_{name} is {wrong['input']!r}: {wrong['msg']}[/red]")
+        _complain(describe_invalid(error))
         raise SystemExit(1) from None
 
 

@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from app.client import Client
 from app.embedded import find_or_make_secret
 from app.scan import ExitCode, scan_clips
 from app.serve import API_KEY_FILE
 from app.states import ReasonCode
+from app.supervisor import end_with_parent
 
 _START_TIMEOUT_SECONDS = 120
 _LOG_TAIL_LINES = 40
@@ -29,11 +31,12 @@ def run_demo(clip: Path, data_dir: Path) -> int:
 
     Raises:
         DemoError: The stack did not start.
+        ApiError, UnreachableError: It did not answer as it should.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the stack is stopped then, too
     data_dir.mkdir(parents=True, exist_ok=True)
     key = find_or_make_secret(data_dir / API_KEY_FILE, prefix="umk_")
-    with _running_stack(data_dir) as url, Client(url=url, api_key=key) as client:
-        _wait_until_ready(client, data_dir)
+    with _running_stack(data_dir, key) as url, Client(url=url, api_key=key) as client:
         (outcome,) = scan_clips(client, [clip], as_json=False)
     # An untrained model judges nothing, and says so: then the machinery has done all that it can.
     is_only_untrained = outcome.reasons == [ReasonCode.MODEL_UNTRAINED]
@@ -41,42 +44,57 @@ def run_demo(clip: Path, data_dir: Path) -> int:
 
 
 @contextmanager
-def _running_stack(data_dir: Path) -> Iterator[str]:
+def _running_stack(data_dir: Path, key: str) -> Iterator[str]:
+    """A ready stack that knows nothing of the settings around it; yields its URL."""
     port = _find_free_port()
-    settings = {
-        "UNMASK_DATA_DIR": str(data_dir),
-        "UNMASK_API_PORT": str(port),
-        "UNMASK_WORKER_PROCESSES": "1",
-    }
-    with _log(data_dir).open("w") as log:
+    url = f"http://127.0.0.1:{port}"
+    with TemporaryFile("w+") as log:
         stack = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve"],
-            env=dict(os.environ) | settings,
+            env=_environment(data_dir, key, port),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (only calls prctl)
         )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        stack.send_signal(signal.SIGTERM)
-        stack.wait()
+        try:
+            if not _becomes_ready(stack, url):
+                log.seek(0)
+                tail = "".join(log.readlines()[-_LOG_TAIL_LINES:])
+                raise DemoError(f"The service did not start. Its log ends:\n{tail}")
+            yield url
+        finally:
+            stack.send_signal(signal.SIGTERM)
+            stack.wait()
 
 
-def _wait_until_ready(client: Client, data_dir: Path) -> None:
+def _environment(data_dir: Path, key: str, port: int) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
+    return others | {
+        # Empty, not absent: a .env file must not point the demo at somebody's database.
+        "UNMASK_DATABASE_URL": "",
+        "UNMASK_REDIS_URL": "",
+        "UNMASK_STORAGE_URL": "",
+        "UNMASK_API_KEY": key,
+        "UNMASK_API_HOST": "127.0.0.1",
+        "UNMASK_API_PORT": str(port),
+        "UNMASK_DATA_DIR": str(data_dir),
+        "UNMASK_WORKER_PROCESSES": "1",
+    }
+
+
+def _becomes_ready(stack: "subprocess.Popen[bytes]", url: str) -> bool:
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-    while not client.is_ready():
-        if time.monotonic() > deadline:
-            lines = _log(data_dir).read_text().splitlines()[-_LOG_TAIL_LINES:]
-            raise DemoError("The service did not start. Its log ends:\n" + "\n".join(lines))
-        time.sleep(0.2)
+    # Without our key: until the stack is up, anybody may listen there.
+    with Client(url=url, api_key="unknown") as client:
+        while stack.poll() is None and time.monotonic() < deadline:
+            if client.is_ready():
+                return stack.poll() is None
+            time.sleep(0.2)
+    return False
 
 
 def _find_free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
-
-
-def _log(data_dir: Path) -> Path:
-    return data_dir / "demo.log"

@@ -28,7 +28,8 @@ class AlreadyServingError(Exception):
 @contextmanager
 def hold_data_dir(data_dir: Path) -> Iterator[None]:
     """Keeps the data directory to this process. Raises AlreadyServingError."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
     with (data_dir / "serve.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,6 +126,8 @@ def start_valkey(server: Any) -> None:
 def find_or_make_secret(path: Path, *, prefix: str) -> str:
     """The secret in a file that only this user can read; made on first use."""
     if not path.exists():
-        path.touch(mode=0o600, exist_ok=True)
-        path.write_text(prefix + secrets.token_urlsafe(32) + "\n")
+        descriptor, name = tempfile.mkstemp(dir=path.parent)  # readable by this user alone
+        with os.fdopen(descriptor, "w") as file:
+            file.write(prefix + secrets.token_urlsafe(32) + "\n")
+        Path(name).replace(path)
     return path.read_text().strip()

@@ -15,6 +15,7 @@ from app.api.openapi import make_openapi
 from app.api.request_context import RequestContextMiddleware
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
+from app.db.migrations import newest_version
 from app.db.session import make_engine, make_sessions
 from app.log import configure_logging
 from app.services.sweep import Sweeper
@@ -49,6 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
             doorbell=Doorbell(redis_url),
             waiters=JobWaiters(engine),
+            schema_version=newest_version(),
         )
         sweeper = Sweeper(
             resources.sessions,

@@ -142,7 +142,7 @@ def _print(console: Console, outcome: Outcome) -> None:
     result = outcome.job.result if outcome.job else None
     if result is None:
         code, message = outcome.error or ("internal", "")
-        console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {message}")
+        console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {escape(message)}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("track", "verdict", "P(fake)", "seconds", "face px", "frames", "per frame"):

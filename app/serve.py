@@ -18,7 +18,7 @@ _KEY_PREFIX = "umk_"
 
 def find_api_key(settings: Settings) -> str | None:
     """The key of the settings, or the one that ``unmask serve`` made."""
-    if settings.api_key is not None:
+    if settings.api_key:
         return settings.api_key.get_secret_value()
     path = settings.data_dir / API_KEY_FILE
     return path.read_text().strip() if path.exists() else None
@@ -68,7 +68,7 @@ def _environment(settings: Settings, say: Callable[[str], None]) -> Iterator[dic
 
 
 def _api_key(settings: Settings, data_dir: Path, say: Callable[[str], None]) -> str:
-    if settings.api_key is not None:
+    if settings.api_key:
         say("The API key is the one in UNMASK_API_KEY.")
         return settings.api_key.get_secret_value()
     path = data_dir / API_KEY_FILE

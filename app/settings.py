@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -16,7 +16,7 @@ def _parse_seconds(value: object) -> object:
         return value
 
 
-Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds)]
+Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds), Field(gt=timedelta(0))]
 
 
 class Settings(BaseSettings):
@@ -69,6 +69,12 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe event that is logged."""
 
+    @model_validator(mode="after")
+    def _beats_within_lease(self) -> Self:
+        if 2 * self.heartbeat_interval > self.lease_duration:
+            raise ValueError("UNMASK_HEARTBEAT_INTERVAL must be at most half of UNMASK_LEASE_DURATION")
+        return self
+
 
 class MissingSettingError(Exception):
     """A process of its own needs to be told where its servers are; the message names the variables."""
@@ -83,3 +89,12 @@ def require_settings(settings: Settings, *names: str) -> list[str]:
             f"Set {', '.join(missing)}, or run 'unmask serve', which starts all it needs by itself."
         )
     return [value.get_secret_value() if isinstance(value, SecretStr) else str(value) for value in values]
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """One line for each setting that has a wrong value."""
+    lines = []
+    for wrong in error.errors():
+        name = "_".join(map(str, wrong["loc"])).upper()
+        lines.append(f"UNMASK_{name} is {wrong['input']!r}: {wrong['msg']}" if name else wrong["msg"])
+    return "\n".join(lines)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 _GRACE_SECONDS = 30.0
 """How long a child may take to stop before it is killed; longer than a worker's drain."""
-_QUICK_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+_QUICK_SECONDS = 30.0
 _QUICK_DEATHS_MAX = 3
 """A child that dies so often within seconds of its start will not get better by itself."""
 _PR_SET_PDEATHSIG = 1
@@ -40,19 +41,19 @@ class Supervisor:
         self._children = [_Child(name, command) for name, command in commands.items()]
         self._environment = dict(environment)
         self._width = max(len(name) for name in commands)
-        self._stop = threading.Event()
+        self._is_stopped = False  # no Event: setting one in a signal handler may deadlock
 
     def stop(self) -> None:
         """Has ``run`` stop the children and return."""
-        self._stop.set()
+        self._is_stopped = True
 
     def run(self) -> None:
         """Blocks until ``stop``. Raises ChildKeepsDyingError after it has stopped the other children."""
         try:
-            while not self._stop.is_set():
+            while not self._is_stopped:
                 for child in self._children:
                     self._look_after(child)
-                self._stop.wait(0.2)
+                time.sleep(_LOOK_SECONDS)
         finally:
             self._stop_all()
 
@@ -84,7 +85,7 @@ class Supervisor:
             text=True,
             errors="replace",
             start_new_session=True,  # Ctrl-C is for us; we stop the children in order
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 (only calls prctl)
+            preexec_fn=end_with_parent,  # noqa: PLW1509 (only calls prctl)
         )
         child.relay = threading.Thread(target=self._relay, args=(child.name, child.process), daemon=True)
         child.relay.start()
@@ -114,7 +115,7 @@ class Supervisor:
                 child.relay.join(timeout=1)  # the last words
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Should we be killed, the kernel has the child stop too (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

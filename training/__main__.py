@@ -11,13 +11,6 @@ from worker.detector.sandbox import Sandbox, SandboxOptions
 
 _commands = typer.Typer(no_args_is_help=True, add_completion=False, help="Prepare data for the detector.")
 
-_OPTIONS = SandboxOptions(
-    clip_timeout_seconds=120,
-    memory_max_bytes=3 * 2**30,
-    clips_max=100,
-    layers_required=frozenset({"limits"}),
-)
-
 
 @_commands.callback()
 def _training() -> None:
@@ -30,7 +23,7 @@ def extract_command(
     out: Annotated[Path, typer.Argument(help="Gets the crops, manifest.csv and failures.csv.")],
 ) -> None:
     """Cut the faces out of folders of videos, exactly as the service does."""
-    sandbox = Sandbox(DetectorConfig(), _OPTIONS)
+    sandbox = Sandbox(DetectorConfig(), SandboxOptions())
     try:
         crops, failures = extract(videos, out, sandbox)
     except EmptyFolderError as error:

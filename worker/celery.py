@@ -17,6 +17,8 @@ from app.db.session import make_engine, make_sessions
 from app.log import configure_logging
 from app.services.sweep import Sweeper
 from app.settings import require_settings
+from worker.detector.manifest import load_manifest
+from worker.detector.sandbox import Sandbox
 from worker.settings import WorkerSettings
 
 _KILL_AFTER_SECONDS = 60
@@ -51,16 +53,29 @@ def make_worker(settings: WorkerSettings) -> Celery:
     return worker
 
 
-def run_worker() -> int:
-    """Runs until SIGTERM; jobs that do not end in time then go back to the queue."""
+def run_worker() -> None:
+    """Runs until SIGTERM; jobs that do not end in time then go back to the queue.
+
+    Raises:
+        MissingSettingError: The worker does not know where its servers are.
+        CheckpointError: The model's directory does not fit.
+        SandboxError: Clips cannot be decoded on this machine.
+    """
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
+    _check(settings)
     # It warns of running as root because a broker might bring pickles; we accept JSON alone.
     warnings.simplefilter("ignore", SecurityWarning)
     worker = make_worker(settings)
     arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)
-    return 0
+
+
+def _check(settings: WorkerSettings) -> None:
+    """What would stop every process of the pool is said here, once and in words."""
+    sandbox = Sandbox(load_manifest(settings.model_dir).detector, settings.sandbox_options())
+    sandbox.start()
+    sandbox.close()
 
 
 def _add_sweeper(settings: WorkerSettings, redis_url: str) -> None:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.log import make_logger
@@ -77,7 +76,7 @@ class Heartbeat:
             try:
                 with self._sessions() as session:
                     is_ours = attempts.renew_lease(session, self._attempt, lease=self._lease, progress=self._progress)
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next beat may succeed)
                 # The lease outlives a short absence of the database.
                 self._log.warning("heartbeat_missed", error=str(error))
                 continue

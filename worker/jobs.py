@@ -75,6 +75,7 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
     log.info("attempt_started")
     try:
         analysis = _analyze(resources, attempt, heartbeat)
+        is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
     except AttemptLostError:
         log.info("attempt_abandoned")
     except DrainError:
@@ -85,16 +86,14 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
     except AttemptTimeoutError:
         limit = resources.settings.attempt_timeout.total_seconds()
         _fail(resources, attempt, FailureCode.DEADLINE_EXCEEDED, f"The attempt took longer than {limit:g} s.")
-    except SandboxError as error:
-        # The machine is broken, not the clip: give the job back and let the supervisor see a dead worker.
+    except SandboxError:
+        # The machine is broken, not the clip: the job goes back to the queue, the worker stops.
         _store(resources, lambda session: attempts.release(session, attempt))
-        log.error("sandbox_unusable", error=str(error))  # noqa: TRY400 (the message is meant for people)
         raise
     except Exception:
         log.exception("attempt_broke")
         _fail(resources, attempt, FailureCode.INTERNAL, "The worker hit a defect. Its log has the details.")
     else:
-        is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
         verdict = analysis.score.verdict
         seconds = round(time.perf_counter() - start, 3)
         log.info("attempt_succeeded" if is_ours else "attempt_too_late", verdict=verdict, seconds=seconds)

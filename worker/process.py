@@ -24,6 +24,19 @@ _open: list[WorkerResources] = []
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def open_resources(**_: Any) -> None:
     """Loads the model, starts the sandbox, opens the pools; slow, so it is done before the first job."""
+    try:
+        _open.append(_make_resources())
+    except Exception as error:  # noqa: BLE001 (whatever it is: Celery would go on with a process that can do nothing)
+        stop_worker(error)
+
+
+def stop_worker(error: Exception) -> None:
+    """Has the whole worker stop, for its supervisor to see: here no job can be run."""
+    make_logger(part="worker").error("worker_unusable", error=f"{type(error).__name__}: {error}")
+    os.kill(os.getppid(), signal.SIGTERM)
+
+
+def _make_resources() -> WorkerResources:
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     database_url, storage_url = require_settings(settings, "database_url", "storage_url")
@@ -36,11 +49,11 @@ def open_resources(**_: Any) -> None:
         detector=detector,
         draining=threading.Event(),
     )
-    _open.append(resources)
     manifest = detector.manifest
     make_logger(part="worker").info(
         "worker_ready", model=manifest.name, trained=manifest.trained, sandbox=detector.sandbox.start()
     )
+    return resources
 
 
 def get_resources() -> WorkerResources:

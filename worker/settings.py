@@ -12,6 +12,8 @@ from worker.detector.config import ClipLimits
 from worker.detector.manifest import BUNDLED_MODEL
 from worker.detector.sandbox import SandboxOptions
 
+_SANDBOX, _LIMITS = SandboxOptions(), ClipLimits()
+
 
 class WorkerSettings(Settings):
     """Settings of the worker process."""
@@ -23,24 +25,24 @@ class WorkerSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the classifier runs; `auto` takes a GPU where there is one."""
 
-    clip_max_seconds: Annotated[float, Field(gt=0)] = 1800.0
+    clip_max_seconds: Annotated[float, Field(gt=0)] = _LIMITS.duration_max_seconds
     """Longest clip, by its own account: half an hour."""
-    clip_max_pixels: Annotated[int, Field(gt=0)] = 4096 * 2304
+    clip_max_pixels: Annotated[int, Field(gt=0)] = _LIMITS.pixels_max
     """Most pixels a frame: 4K. A frame is decoded whole, three bytes a pixel."""
-    clip_max_packets: Annotated[int, Field(gt=0)] = 20_000
+    clip_max_packets: Annotated[int, Field(gt=0)] = _LIMITS.packets_max
     """Most packets decoded for one clip: more is an attack, or a clip without keyframes that costs too much."""
-    decode_timeout: Seconds = timedelta(seconds=120)
+    decode_timeout: Seconds = timedelta(seconds=_SANDBOX.clip_timeout_seconds)
     """Longest that decoding a clip may take; ten seconds of 1080p take less than one."""
     attempt_timeout: Seconds = timedelta(seconds=600)
     """Longest that an attempt may take as a whole."""
-    drain_timeout: Seconds = timedelta(seconds=20)
-    """On SIGTERM: how long to finish the jobs in hand before they are given back to the queue."""
+    drain_timeout: Annotated[Seconds, Field(le=timedelta(seconds=25))] = timedelta(seconds=20)
+    """On SIGTERM: how long to finish the jobs in hand before they are given back; `unmask serve` kills after 30."""
 
     sandbox: Literal["required", "best_effort"] = "best_effort"
     """`required`: refuse to decode where the kernel lacks Landlock. Without seccomp nothing is decoded on Linux."""
-    sandbox_memory_bytes: Annotated[int, Field(gt=0)] = 3 * 2**30
+    sandbox_memory_bytes: Annotated[int, Field(gt=0)] = _SANDBOX.memory_max_bytes
     """Address space of the decoder process: 1.3 GB before the first clip, the rest for 4K frames."""
-    sandbox_clips: Annotated[int, Field(gt=0)] = 100
+    sandbox_clips: Annotated[int, Field(gt=0)] = _SANDBOX.clips_max
     """Clips after which the decoder process is replaced: codecs and MediaPipe leak a little."""
 
     @property

@@ -3,12 +3,16 @@
 from celery import shared_task
 
 from app.broker import TASK_ANALYZE
+from worker.detector.sandbox import SandboxError
 from worker.jobs import run_next_job
-from worker.process import get_resources
+from worker.process import get_resources, stop_worker
 
 
 @shared_task(name=TASK_ANALYZE, ignore_result=True)  # type: ignore[untyped-decorator]
 def analyze(job_id: str) -> None:
     """Runs the job that waits longest; ``job_id`` is the one that rang, which need not be it."""
     del job_id
-    run_next_job(get_resources())
+    try:
+        run_next_job(get_resources())
+    except SandboxError as error:
+        stop_worker(error)

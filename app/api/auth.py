@@ -8,11 +8,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.error_handlers import problem_response
 from app.errors import UnauthorizedError
 
-_PROTECTED = "/v1"
+_PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/")
+"""Health, and the reference with its scripts; whatever else there will be needs the key."""
 
 
 class ApiKeyMiddleware:
-    """Answers 401 to requests below /v1 that carry no valid key (``Authorization: Bearer`` or ``X-API-Key``)."""
+    """Answers 401 to requests without a valid key (``Authorization: Bearer`` or ``X-API-Key``)."""
 
     def __init__(self, app: ASGIApp, *, api_key: str) -> None:
         self._app = app
@@ -20,7 +21,7 @@ class ApiKeyMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
-        if scope["type"] != "http" or not scope["path"].startswith(_PROTECTED):
+        if scope["type"] != "http" or _is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
@@ -37,6 +38,10 @@ class ApiKeyMiddleware:
         response.headers["WWW-Authenticate"] = "Bearer"
         response.headers["Connection"] = "close"  # the rest of the upload is not wanted
         await response(scope, receive, send)
+
+
+def _is_public(path: str) -> bool:
+    return any(path == public or (public.endswith("/") and path.startswith(public)) for public in _PUBLIC)
 
 
 def _find_key(connection: HTTPConnection) -> str | None:

@@ -29,6 +29,8 @@ class Resources:
     storage: ClipStorage
     doorbell: Doorbell
     waiters: JobWaiters
+    schema_version: str | None
+    """The migration that the code was written for."""
 
     def submit(self, upload: Upload, clip_name: str | None, options: JobOptions) -> tuple[Job, int | None]:
         """``jobs.submit_job`` in a session of its own."""

@@ -20,12 +20,14 @@ from app.schemas import Problem, ProblemField
 MEDIA_TYPE = "application/problem+json"
 
 
+class InternalError(UnmaskError):
+    """A defect of ours."""
+
+    code, status, title, retryable = "internal", 500, "Internal error", True
+
+
 class _MethodNotAllowedError(UnmaskError):
     code, status, title = "method_not_allowed", 405, "Method not allowed"
-
-
-class _InternalError(UnmaskError):
-    code, status, title, retryable = "internal", 500, "Internal error", True
 
 
 def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
@@ -96,9 +98,3 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         log.error("database_unreachable", error=str(error))
         overloaded = OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
         return problem_response(overloaded, path=request.url.path)
-
-    @app.exception_handler(Exception)
-    def _defect(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_failed", exc_info=error)
-        internal = _InternalError("Something broke on our side. The request id finds it in the server's log.")
-        return problem_response(internal, path=request.url.path)

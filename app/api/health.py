@@ -30,6 +30,6 @@ def readyz(resources: ResourcesDep, response: Response) -> Health:
 def _has_database(resources: Resources) -> bool:
     try:
         with resources.sessions() as session, session.begin():
-            return repositories.has_schema(session)
+            return repositories.find_schema_version(session) == resources.schema_version
     except SQLAlchemyError:
         return False

@@ -1,13 +1,15 @@
-"""Gives each request an id, binds it to the logs, and logs one event when the request ends."""
+"""Gives each request an id, binds it to the logs, logs its end, and answers 500 where it broke."""
 
 import re
 import time
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+from app.api.error_handlers import InternalError, problem_response
 from app.log import make_logger
 
 _SAFE_ID = re.compile(r"[\w.:-]{1,100}")
@@ -28,7 +30,7 @@ class RequestContextMiddleware:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if _SAFE_ID.fullmatch(given) else f"req_{uuid7().hex}"
-        status = 500
+        status = 0
         start = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
@@ -41,6 +43,11 @@ class RequestContextMiddleware:
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, send_with_id)
+            except Exception:
+                self._log.exception("request_failed", path=scope["path"])
+                if status:
+                    raise  # the answer had begun: only the broken connection can tell
+                await _internal(scope["path"])(scope, receive, send_with_id)
             finally:
                 if scope["path"] not in _QUIET:
                     self._log.info(
@@ -50,3 +57,8 @@ class RequestContextMiddleware:
                         status=status,
                         seconds=round(time.perf_counter() - start, 3),
                     )
+
+
+def _internal(path: str) -> JSONResponse:
+    error = InternalError("Something broke on our side. The request id finds it in the server's log.")
+    return problem_response(error, path=path)

@@ -71,8 +71,7 @@ def declared_bytes(request: Request, limits: UploadLimits) -> int:
     """The length that the client declares, 0 where it declares none. Raises ClipTooLargeError before the body."""
     length = request.headers.get("content-length", "")
     declared = int(length) if length.isdecimal() else 0
-    if declared > limits.clip_max_bytes + limits.options_max_bytes + _FORM_OVERHEAD_BYTES:
-        raise _too_large(limits)
+    _check_length(declared, limits)
     return declared
 
 
@@ -88,7 +87,10 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
     """
     sink = _make_sink(request, limits)
     head = b""
+    received_bytes = 0
     async for chunk in _body(request, limits):
+        received_bytes += len(chunk)
+        _check_length(received_bytes, limits)
         clip_bytes = sink.feed(chunk)
         if upload.size_bytes + len(clip_bytes) > limits.clip_max_bytes:
             raise _too_large(limits)
@@ -112,6 +114,11 @@ def is_video(head: bytes) -> bool:
     if head[:4] == b"RIFF":
         return head[8:12] == b"AVI "
     return any(head[at : at + 1] == b"G" == head[at + step : at + step + 1] for at, step in _TS_PACKETS)
+
+
+def _check_length(body_bytes: int, limits: UploadLimits) -> None:
+    if body_bytes > limits.clip_max_bytes + limits.options_max_bytes + _FORM_OVERHEAD_BYTES:
+        raise _too_large(limits)
 
 
 def _check_head(head: bytes) -> None:

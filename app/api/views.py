@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections.abc import Sequence
 
 from fastapi import Request, Response
@@ -12,7 +13,9 @@ from app import schemas
 from app.api.cursors import encode_cursor, split_page
 from app.db.models import FrameScore, Job
 
+NDJSON, CSV = "application/x-ndjson", "text/csv"
 _POLL_AFTER_SECONDS = 1
+_QUALITY = re.compile(r"[01](\.\d{0,3})?")
 
 
 def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
@@ -81,13 +84,23 @@ def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) 
     cursor = encode_cursor(last.position) if last else None
     frames = [schemas.Frame.model_validate(row.payload) for row in page]
     headers = {"Vary": "Accept"} | _link_next(request, cursor)
-    accept = request.headers.get("accept", "")
-    if "application/x-ndjson" in accept:
+    accepted = _preferred(request.headers.get("accept", ""), ("application/json", NDJSON, CSV))
+    if accepted == NDJSON:
         lines = "".join(frame.model_dump_json() + "\n" for frame in frames)
-        return Response(lines, media_type="application/x-ndjson", headers=headers)
-    if "text/csv" in accept:
-        return Response(_as_csv(frames), media_type="text/csv", headers=headers)
+        return Response(lines, media_type=NDJSON, headers=headers)
+    if accepted == CSV:
+        return Response(_as_csv(frames), media_type=CSV, headers=headers)
     return _respond_json(schemas.FramePage(items=frames, next_cursor=cursor), headers=headers)
+
+
+def _preferred(accept: str, offered: Sequence[str]) -> str:
+    """The media type that the client prefers (RFC 9110, 12.5.1), the first one where it names none of them."""
+    qualities = {}
+    for part in accept.lower().split(","):
+        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
+        qualities[media_type] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
+    return max(offered, key=lambda media_type: qualities.get(media_type, 0.0))
 
 
 def _link_next(request: Request, cursor: str | None) -> dict[str, str]:

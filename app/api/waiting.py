@@ -69,7 +69,7 @@ class JobWaiters:
         while not self._stopped.is_set():
             try:
                 self._listen_until_stopped()
-            except psycopg.Error as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
                 self._log.warning("listen_lost", error=str(error))
                 self._stopped.wait(_POLL_SECONDS)
 

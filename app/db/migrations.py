@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 _SCRIPTS = Path(__file__).parents[2] / "alembic"
 
@@ -14,6 +15,11 @@ def make_config(database_url: str) -> Config:
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["database_url"] = database_url
     return config
+
+
+def newest_version() -> str | None:
+    """The migration that this code was written for."""
+    return ScriptDirectory(str(_SCRIPTS)).get_current_head()
 
 
 def migrate(database_url: str) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, event, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, delete, event, func, insert, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
@@ -169,6 +169,9 @@ def is_clip_used(session: Session, sha256: str) -> bool:
     return session.execute(query).scalar_one_or_none() is not None
 
 
-def has_schema(session: Session) -> bool:
-    """True where the database has been migrated. Raises where it does not answer."""
-    return session.execute(select(func.to_regclass("alembic_version"))).scalar_one() is not None
+def find_schema_version(session: Session) -> str | None:
+    """The newest migration that has run. Raises where the database does not answer."""
+    if session.scalar(select(func.to_regclass("alembic_version"))) is None:
+        return None
+    version: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+    return version

@@ -30,8 +30,6 @@ def submit_job(
     """
     sha256 = upload.finish()
     with session.begin():
-        repositories.lock_clip(session, sha256)
-        storage.keep(upload, sha256)
         job = Job(
             status=JobStatus.QUEUED,
             external_id=options.external_id,
@@ -41,6 +39,9 @@ def submit_job(
             clip_bytes=upload.size_bytes,
         )
         repositories.add_job(session, job)
+        # Last: a row that the database refuses must not leave a clip behind.
+        repositories.lock_clip(session, sha256)
+        storage.keep(upload, sha256)
     doorbell.ring(job.id)
     return job.id
 
@@ -73,7 +74,7 @@ def get_result(session: Session, job_id: UUID) -> Result:
     if job.result is not None:
         return job.result
     if job.status.is_final:
-        raise NoResultError(f"The job {job.status} and has no result. GET /v1/jobs/{job.public_id} says why.")
+        raise NoResultError(f"The job is {job.status} and has no result. GET /v1/jobs/{job.public_id} says why.")
     raise NoResultError(
         f"The job is still {job.status}. Ask again, or wait with GET /v1/jobs/{job.public_id}?wait=30.",
         retry_after_seconds=1,
@@ -105,7 +106,7 @@ def cancel_job(session: Session, job_id: UUID) -> None:
         if job.deleted_at is not None:
             raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
         if job.status.is_final:
-            raise NotCancelableError(f"The job has already {job.status}.")
+            raise NotCancelableError(f"The job has ended already: it is {job.status}.")
         session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
 
 
@@ -125,7 +126,8 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
             session.add(job.move_to(JobStatus.CANCELED, at=now))
         job.bury(at=now)
         repositories.delete_result(session, job_id)
+    # Only after the commit: a job that could not be deleted still needs its clip.
+    with session.begin():
         repositories.lock_clip(session, job.clip_sha256)
-        session.flush()
         if not repositories.is_clip_used(session, job.clip_sha256):
             storage.delete_clip(job.clip_sha256)

@@ -3,7 +3,6 @@
 import threading
 from datetime import timedelta
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.broker import Doorbell
@@ -73,5 +72,5 @@ class Sweeper:
         while not self._stop.wait(self._interval.total_seconds()):
             try:
                 self.sweep()
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next sweep may succeed)
                 self._log.warning("sweep_failed", error=str(error))

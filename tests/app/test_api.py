@@ -310,6 +310,46 @@ def test_without_database_requests_are_told_to_come_back(settings: Settings) -> 
         assert api.get("/livez").status_code == 200
 
 
+@pytest.mark.usefixtures("sessions")
+def test_a_defect_is_a_problem_with_the_id_of_its_log_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def break_down(*_: Any, **__: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("app.services.jobs.list_jobs", break_down)
+    with TestClient(create_app(settings), headers={"X-API-Key": API_KEY}) as api:
+        body = problem(api.get("/v1/jobs"), 500, "internal")
+    log = capsys.readouterr().err
+    assert body["request_id"] in log
+    assert "RuntimeError: a defect" in log
+    assert API_KEY not in log  # nor any other variable of the frames
+    assert log.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/jobs", "/metrics", "/docs/x", "/livez/x"])
+def test_what_is_not_public_needs_the_key(api: TestClient, path: str) -> None:
+    del api.headers["Authorization"]
+    problem(api.get(path), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", "application/json"),
+        ("image/png", "application/json"),
+        ("text/csv;q=0, application/json", "application/json"),
+        ("TEXT/CSV", "text/csv; charset=utf-8"),
+        ("application/json;q=0.5, application/x-ndjson;q=0.9", "application/x-ndjson"),
+        ("text/csv;q=nonsense", "application/json"),
+    ],
+)
+def test_accept_chooses_the_format(api: TestClient, sessions: Sessions, accept: str, media_type: str) -> None:
+    url = submit(api)["links"]["frames"]
+    finish(sessions, frames=1)
+    assert api.get(url, headers={"Accept": accept}).headers["content-type"] == media_type
+
+
 def test_the_documentation_needs_no_other_host(api: TestClient) -> None:
     page = api.get("/docs").text
     assert "http://" not in page

@@ -125,6 +125,7 @@ def test_a_hostile_name_is_only_text(tmp_path: Path, name: str) -> None:
         (form((FILE, b"")), UnsupportedMediaError, "no bytes"),
         (form((FILE, b"%PDF-1.7")), UnsupportedMediaError, "not a video"),
         (form((FILE, HEAD + bytes(1000))), ClipTooLargeError, "1000 bytes"),
+        (form((FILE, HEAD)) + bytes(20_000), ClipTooLargeError, "1000 bytes"),
     ],
 )
 def test_a_bad_form_says_what_is_wrong(tmp_path: Path, body: bytes, error: type[UnmaskError], said: str) -> None:

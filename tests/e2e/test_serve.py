@@ -116,8 +116,40 @@ def test_two_stacks_do_not_share_a_folder(tmp_path: Path) -> None:
     stack.terminate()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("UNMASK_MODEL_DIR", "/nonexistent", "is no model"),
+        ("UNMASK_CLIP_MAX_PIXELS", "-1", "UNMASK_CLIP_MAX_PIXELS is '-1'"),
+    ],
+)
+def test_a_worker_that_cannot_work_ends_the_service_with_its_reason(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
+    stack = serve(make_environment(tmp_path) | {name: value}, tmp_path / "log")
+    assert stack.popen.wait(90) == 1
+    log = stack.log.read_text()
+    assert said in log
+    assert "worker does not stay up" in log
+    assert "Traceback" not in log
+    assert family(tmp_path) == []
+
+
+def test_the_demo_is_stopped_whole(tmp_path: Path, clip: Clip) -> None:
+    demo = start(
+        [sys.executable, "-m", "app.cli", "demo", str(clip("portrait.mp4"))],
+        make_environment(tmp_path),
+        tmp_path / "log",
+    )
+    wait_until(lambda: len(family(tmp_path)) > 4)
+    demo.terminate()
+    assert family(tmp_path) == []
+
+
 def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -> None:
-    environment = make_environment(tmp_path) | {"COLUMNS": "100"}
+    # Settings of somebody's own service, which the demo must not touch.
+    foreign = {"UNMASK_API_KEY": "umk_mine", "UNMASK_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
+    environment = make_environment(tmp_path) | foreign | {"COLUMNS": "100"}
     demo = [sys.executable, "-m", "app.cli", "demo"]
     done = subprocess.run(
         [*demo, str(clip("portrait.mp4"))], env=environment, capture_output=True, text=True, check=False

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.__main__ import _OPTIONS, _commands
+from training.__main__ import _commands
 from worker.detector.config import DetectorConfig
-from worker.detector.sandbox import Sandbox
+from worker.detector.sandbox import Sandbox, SandboxOptions
 
 Clip = Callable[[str], Path]
 
@@ -42,7 +42,7 @@ def test_crops_are_those_of_the_service_and_failures_are_listed(videos: Path, tm
     failures = {row["clip"]: row["code"] for row in read(out / "failures.csv")}
     assert failures == {"fake/no_face.mp4": "no_face", "fake/notes.txt": "not_a_video"}
 
-    sandbox = Sandbox(DetectorConfig(), _OPTIONS)
+    sandbox = Sandbox(DetectorConfig(), SandboxOptions())
     with (videos / "real" / "portrait.mp4").open("rb") as file:
         (track,) = sandbox.extract(file, lambda _done, _total: None).tracks
     sandbox.close()

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from app.states import FailureCode, WarningCode
+from tests.fixtures import clips
 from worker.detector.config import DetectorConfig
 from worker.detector.sandbox import Sandbox, SandboxError, SandboxOptions
 from worker.detector.types import ClipError
@@ -22,13 +24,7 @@ CONFIG = DetectorConfig()
 
 
 def make_options(**changes: object) -> SandboxOptions:
-    defaults: dict[str, object] = {
-        "clip_timeout_seconds": 20.0,
-        "memory_max_bytes": 3 * 2**30,
-        "clips_max": 100,
-        "layers_required": frozenset({"limits"}),
-    }
-    return SandboxOptions(**(defaults | changes))  # type: ignore[arg-type]
+    return SandboxOptions(**({"clip_timeout_seconds": 20.0} | changes))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +173,26 @@ def test_too_little_memory_is_a_resource_limit_or_a_clear_error(clip: Clip) -> N
     sandbox.close()
 
 
+def test_a_clip_that_needs_more_memory_than_it_may_is_told_so(tmp_path: Path, clip: Clip) -> None:
+    def huge(_seconds: float) -> clips.Image:
+        return np.zeros((2304, 4096, 3), np.uint8)
+
+    clips.encode(tmp_path / "huge.mp4", clips.film(huge, seconds=0.2))
+    measured = Sandbox(CONFIG, make_options())
+    measured.start()
+    status = Path(f"/proc/{measured.pid}/status").read_text()
+    idle_bytes = int(status.split("VmPeak:")[1].split()[0]) * 1024
+    measured.close()
+    sandbox = Sandbox(CONFIG, make_options(memory_max_bytes=idle_bytes + 80 * 2**20))
+    with (tmp_path / "huge.mp4").open("rb") as file, pytest.raises(ClipError) as caught:
+        sandbox.extract(file, ignore)
+    assert caught.value.code is FailureCode.RESOURCE_LIMIT
+    assert sandbox.pid is None
+    with clip("short.mp4").open("rb") as file:
+        assert sandbox.extract(file, ignore).coverage.frames_sampled
+    sandbox.close()
+
+
 def test_a_missing_layer_is_refused(clip: Clip) -> None:
     sandbox = Sandbox(CONFIG, make_options(layers_required=frozenset({"moat"})))
     with clip("portrait.mp4").open("rb") as file, pytest.raises(SandboxError, match="moat"):
@@ -208,6 +224,11 @@ def test_the_child_dies_with_its_parent() -> None:
         "import os; os.execv('/bin/true', ['true'])",
         "import os; os.fork()",
         "import os; os.kill(os.getppid(), 0)",
+        "libc.syscall(234, os.getppid(), os.getppid(), 0) and fail()",  # tgkill
+        "libc.prlimit(os.getppid(), 7, None, None) and fail()",
+        "libc.shmget(0, 4096, 0o1600) < 0 and fail()",
+        "os.chmod('/dev/shm', 0o1777)",
+        "os.setpriority(os.PRIO_PROCESS, os.getppid(), 5)",
         "open('/etc/passwd').read()",
         "open('/proc/1/environ').read()",
         "open('/dev/shm/unmask-test', 'w')",
@@ -219,6 +240,8 @@ def test_a_confined_process_cannot(attempt: str) -> None:
         "from worker.detector.confinement import confine;"
         "layers = confine(memory_max_bytes=2**30, readable=[]);"
         "assert {'seccomp', 'limits'} <= set(layers), layers;"
+        "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True);"
+        "fail = lambda: (_ for _ in ()).throw(PermissionError(ctypes.get_errno()));"
         f"print('confined', flush=True); {attempt}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

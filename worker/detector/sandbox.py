@@ -43,12 +43,12 @@ class _ChildHangsError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
-    """How much a clip may cost. No default: the worker's settings say."""
+    """How much a clip may cost."""
 
-    clip_timeout_seconds: float
-    memory_max_bytes: int
-    clips_max: int
-    layers_required: frozenset[str]
+    clip_timeout_seconds: float = 120.0
+    memory_max_bytes: int = 3 * 2**30
+    clips_max: int = 100
+    layers_required: frozenset[str] = frozenset({"limits"})
     """Of ``seccomp``, ``landlock``, ``limits``: without them no clip is opened."""
     limits: ClipLimits = field(default_factory=ClipLimits)
 
@@ -153,7 +153,9 @@ class _Child:
         deadline = time.monotonic() + timeout
         last = [0, 0]
         try:
-            socket.send_fds(self._channel, [json.dumps({"cpu_seconds": timeout}).encode()], [clip.fileno()])
+            # All cores for the whole time: our clock ends a hang first, this limit ends a child that we lost.
+            request = {"cpu_seconds": timeout * (os.cpu_count() or 1)}
+            socket.send_fds(self._channel, [json.dumps(request).encode()], [clip.fileno()])
             while True:
                 head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*last))
                 if "progress" in head:
@@ -209,10 +211,10 @@ class _Child:
     def _read_exactly(self, count: int, deadline: float, on_idle: Callable[[], None]) -> bytes:
         data = bytearray()
         while len(data) < count:
+            if time.monotonic() > deadline:
+                raise _ChildHangsError
             readable, _, _ = select.select([self._output], [], [], _IDLE_SECONDS)
             if not readable:
-                if time.monotonic() > deadline:
-                    raise _ChildHangsError
                 on_idle()
                 continue
             piece = os.read(self._output, min(count - len(data), 2**20))

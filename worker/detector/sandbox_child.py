@@ -53,7 +53,7 @@ def main() -> None:
                 )
             except ClipError as error:
                 send({"error": [error.code, error.message]})
-            except MemoryError:
+            except (MemoryError, BlockingIOError):  # EAGAIN: no memory for a thread of the decoder
                 send({"error": [FailureCode.RESOURCE_LIMIT, "The clip needs more memory than a clip may."]})
             except Exception:  # noqa: BLE001 (a defect of ours: one job fails, and the log says where)
                 send({"error": [FailureCode.INTERNAL, traceback.format_exc()]})

@@ -152,6 +152,8 @@ class ClipReader:
     def _decode_packet(self, packet: "Packet[VideoStream]") -> Iterator[VideoFrame]:
         try:
             frames = self._stream.decode(packet)
+        except MemoryError:  # FFmpeg's too: a limit was met, the packet may be well
+            raise
         except av.error.FFmpegError:
             self.statistics.damaged += 1
             return
@@ -224,6 +226,8 @@ def open_clip(file: BinaryIO, limits: ClipLimits) -> Iterator[ClipReader]:
     options = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "codec_whitelist": ",".join(CODECS)}
     try:
         container = av.open(file, "r", options=options)
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
         message = "The clip cannot be opened: it is damaged or no video. Encode it again."
         raise ClipError(FailureCode.NOT_A_VIDEO, message) from error
