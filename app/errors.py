@@ -4,6 +4,7 @@ UnmaskError
 ├── InvalidRequestError        400 invalid_request
 ├── UnauthorizedError          401 unauthorized
 ├── NotFoundError              404 not_found
+├── MethodNotAllowedError      405 method_not_allowed
 ├── ConflictError
 │   ├── NotCancelableError     409 not_cancelable
 │   └── NoResultError          409 no_result
@@ -12,6 +13,7 @@ UnmaskError
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   └── UnsupportedMediaError  415 unsupported_media
+├── InternalError              500 internal
 ├── OverloadedError            503 overloaded
 └── StorageFullError           507 storage_full
 """
@@ -64,6 +66,12 @@ class NotFoundError(UnmaskError):
     code, status, title = "not_found", 404, "Not found"
 
 
+class MethodNotAllowedError(UnmaskError):
+    """The path exists, but not with this method; ``Allow`` names those that it has."""
+
+    code, status, title = "method_not_allowed", 405, "Method not allowed"
+
+
 class RequestTimeoutError(UnmaskError):
     """The client stopped sending in the middle of an upload."""
 
@@ -108,6 +116,12 @@ class UnsupportedMediaError(ClipRejectedError):
     """The first bytes are not those of a video container that the service reads."""
 
     code, status, title = "unsupported_media", 415, "Unsupported media"
+
+
+class InternalError(UnmaskError):
+    """A defect of ours; the request id finds it in the log."""
+
+    code, status, title, retryable = "internal", 500, "Internal error", True
 
 
 class OverloadedError(UnmaskError):

@@ -13,21 +13,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
-from app.errors import FieldError, InvalidRequestError, NotFoundError, OverloadedError, UnmaskError
+from app.errors import (
+    FieldError,
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    OverloadedError,
+    UnmaskError,
+)
 from app.log import make_logger
 from app.schemas import Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class InternalError(UnmaskError):
-    """A defect of ours."""
-
-    code, status, title, retryable = "internal", 500, "Internal error", True
-
-
-class _MethodNotAllowedError(UnmaskError):
-    code, status, title = "method_not_allowed", 405, "Method not allowed"
 
 
 def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
@@ -85,7 +82,7 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         path = request.url.path
         if error.status_code == 405:
             response = problem_response(
-                _MethodNotAllowedError(f"{path} does not know the method {request.method}."), path=path
+                MethodNotAllowedError(f"{path} does not know the method {request.method}."), path=path
             )
             response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
             return response

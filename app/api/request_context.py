@@ -9,7 +9,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
-from app.api.error_handlers import InternalError, problem_response
+from app.api.error_handlers import problem_response
+from app.errors import InternalError
 from app.log import make_logger
 
 _SAFE_ID = re.compile(r"[\w.:-]{1,100}")
