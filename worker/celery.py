@@ -73,6 +73,7 @@ def run_worker() -> None:
 
 def _check(settings: WorkerSettings) -> None:
     """What would stop every process of the pool is said here, once and in words."""
+    require_settings(settings, "database_url", "redis_url", "storage_url")
     sandbox = Sandbox(load_manifest(settings.model_dir).detector, settings.sandbox_options())
     sandbox.start()
     sandbox.close()
