@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
@@ -16,6 +17,10 @@ from app.storage import ClipStorage
 from tests.fixtures.catalogue import RENDERERS
 
 API_KEY = "umk_test"
+
+# Deadlines measure the machine; pytest-timeout ends what hangs.
+hypothesis.settings.register_profile("unmask", deadline=None)
+hypothesis.settings.load_profile("unmask")
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,5 @@ def test_no_history_breaks_the_invariants(sessions: Sessions) -> None:
     JobLife.sessions = sessions
     run_state_machine_as_test(
         JobLife,
-        settings=settings(
-            max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
+        settings=settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )

@@ -84,7 +84,7 @@ def receive(
         return received, upload._path.read_bytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(content=st.binary(max_size=300), cuts=st.lists(st.integers(0, 700), max_size=12), options_first=st.booleans())
 def test_a_form_means_the_same_however_it_is_cut(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, cuts: list[int], options_first: bool
