@@ -5,9 +5,9 @@ ARG PROCESS=api
 FROM python:3.12-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PATH=/srv/.venv/bin:$PATH
 WORKDIR /srv
-COPY requirements/uv.lock requirements/
+COPY requirements/bootstrap.lock requirements/
 RUN python -m venv .venv \
-    && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements/uv.lock \
+    && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements/bootstrap.lock \
     && useradd --create-home --uid 10001 unmask \
     && install --directory --owner unmask /data
 

@@ -54,7 +54,7 @@ migration: setup  ## Write a migration from the models (NAME=what_changes)
 	$(BIN)/python -m tests.migration $(or $(NAME),$(error Say what changes: make migration NAME=what_changes))
 
 lock: .venv/bin/uv  ## Choose versions anew, with hashes
-	cd requirements && ../$(UV) compile --quiet --universal --generate-hashes uv.in -o uv.lock
+	cd requirements && ../$(UV) compile --quiet --universal --generate-hashes bootstrap.in -o bootstrap.lock
 	@for extra in dev $(filter-out dev,$(EXTRAS)); do \
 	  echo "requirements/$$extra.lock"; \
 	  constraint=$$([ $$extra = dev ] || echo "--constraint requirements/dev.lock"); \
@@ -62,9 +62,9 @@ lock: .venv/bin/uv  ## Choose versions anew, with hashes
 	    --extra $$extra $$constraint pyproject.toml requirements/build.in -o requirements/$$extra.lock || exit 1; \
 	done
 
-.venv/bin/uv: requirements/uv.lock
+.venv/bin/uv: requirements/bootstrap.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	@touch $@
 
 .venv/%.stamp: requirements/%.lock pyproject.toml | .venv/bin/uv
