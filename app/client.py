@@ -37,10 +37,6 @@ class _Reporting:
         self._on_bytes(len(data))
         return data
 
-    def __iter__(self) -> Iterator[bytes]:
-        while data := self.read(2**16):
-            yield data
-
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
 

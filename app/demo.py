@@ -12,9 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from app.client import Client
-from app.embedded import find_or_make_secret
 from app.scan import ExitCode, scan_clips
-from app.serve import API_KEY_FILE
+from app.serve import find_or_make_api_key
 from app.states import ReasonCode
 from app.supervisor import end_with_parent
 
@@ -35,7 +34,7 @@ def run_demo(clip: Path, data_dir: Path) -> int:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the stack is stopped then, too
     data_dir.mkdir(parents=True, exist_ok=True)
-    key = find_or_make_secret(data_dir / API_KEY_FILE, prefix="umk_")
+    key = find_or_make_api_key(data_dir)
     with _running_stack(data_dir, key) as url, Client(url=url, api_key=key) as client:
         (outcome,) = scan_clips(client, [clip], as_json=False)
     # An untrained model judges nothing, and says so: then the machinery has done all that it can.

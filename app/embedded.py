@@ -14,7 +14,9 @@ from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import make_url, text
+
+from app.db.session import make_engine
 
 DATABASE_NAME = "unmask"
 _SOCKET_PATH_MAX = 100
@@ -64,8 +66,8 @@ def database_url(server_url: str, name: str) -> str:
 
 def create_database(server_url: str, name: str) -> None:
     """Creates the database, unless it is there."""
-    engine = create_engine(make_url(server_url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
+    engine = make_engine(server_url, pool_size=1)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
         if known.first() is None:
             connection.execute(text(f'CREATE DATABASE "{name}"'))

@@ -25,6 +25,11 @@ def find_api_key(settings: Settings) -> str | None:
     return path.read_text().strip() if path.exists() else None
 
 
+def find_or_make_api_key(data_dir: Path) -> str:
+    """The key of a data directory, made on first use."""
+    return find_or_make_secret(data_dir / API_KEY_FILE, prefix=_KEY_PREFIX)
+
+
 def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Runs until Ctrl-C or SIGTERM; data stays in the data directory.
 
@@ -77,6 +82,5 @@ def _api_key(settings: Settings, data_dir: Path, say: Callable[[str], None]) -> 
     if settings.api_key:
         say("The API key is the one in UNMASK_API_KEY.")
         return settings.api_key.get_secret_value()
-    path = data_dir / API_KEY_FILE
-    say(f"The API key is in {path}")
-    return find_or_make_secret(path, prefix=_KEY_PREFIX)
+    say(f"The API key is in {data_dir / API_KEY_FILE}")
+    return find_or_make_api_key(data_dir)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import schemas
+from app.db.models import format_job_id
 from app.log import make_logger
 from app.services import attempts
 from app.services.attempts import Attempt
@@ -46,16 +47,16 @@ class WorkerResources:
     draining: threading.Event
 
 
-def run_next_job(resources: WorkerResources) -> bool:
-    """Claims the job that waits longest and runs it to an end. False where none waits."""
+def run_next_job(resources: WorkerResources) -> None:
+    """Claims the job that waits longest, if one waits, and runs it to an end."""
     if resources.draining.is_set():
-        return False
+        return
     settings = resources.settings
     with resources.sessions() as session:
         attempt = attempts.claim_job(session, worker=resources.name, lease=settings.lease_duration)
     if attempt is None:
-        return False
-    with structlog.contextvars.bound_contextvars(job_id=f"job_{attempt.job_id.hex}", attempt=attempt.number):
+        return
+    with structlog.contextvars.bound_contextvars(job_id=format_job_id(attempt.job_id), attempt=attempt.number):
         heartbeat = Heartbeat(
             resources.sessions,
             attempt,
@@ -66,7 +67,6 @@ def run_next_job(resources: WorkerResources) -> bool:
         )
         with heartbeat:
             _run(resources, attempt, heartbeat)
-    return True
 
 
 def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> None:
@@ -90,9 +90,9 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
         # The machine is broken, not the clip: the job goes back to the queue, the worker stops.
         _store(resources, lambda session: attempts.release(session, attempt))
         raise
-    except Exception:
+    except Exception as error:
         log.exception("attempt_broke")
-        _fail(resources, attempt, FailureCode.INTERNAL, "The worker hit a defect. Its log has the details.")
+        _fail(resources, attempt, FailureCode.INTERNAL, str(error))
     else:
         verdict = analysis.score.verdict
         seconds = round(time.perf_counter() - start, 3)
@@ -164,8 +164,8 @@ def to_result(analysis: Analysis) -> tuple[schemas.Result, list[schemas.Frame]]:
 def _fail(resources: WorkerResources, attempt: Attempt, code: FailureCode, message: str) -> None:
     log = make_logger(part="worker")
     log.info("attempt_failed", code=code, message=message)
-    # The full message of a defect stays in the log: it may show paths and code.
-    public = "The decoder hit a defect. The worker's log has the details." if code is FailureCode.INTERNAL else message
+    # What a defect says stays in the log: it may show paths and code.
+    public = "The worker hit a defect. Its log has the details." if code is FailureCode.INTERNAL else message
     _store(
         resources,
         lambda session: attempts.fail(session, attempt, code=code, message=public, retryable=code in _RETRYABLE),

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import schemas
+from app.api.uploads import OPTIONS_HEADER
 
 _SCHEMAS = "#/components/schemas/{model}"
 
@@ -121,7 +122,7 @@ SUBMIT: dict[str, Any] = {
     "openapi_extra": {
         "parameters": [
             {
-                "name": "Unmask-Options",
+                "name": OPTIONS_HEADER,
                 "in": "header",
                 "description": "The options as JSON, for a raw `application/octet-stream` upload.",
                 "schema": {"type": "string"},

@@ -17,6 +17,11 @@ def _words(kind: type[JobStatus | Phase | Verdict | FailureCode]) -> Enum:
     return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])
 
 
+def format_job_id(job_id: UUID) -> str:
+    """The id that clients see."""
+    return f"job_{job_id.hex}"
+
+
 class IllegalTransitionError(Exception):
     """A defect in the caller: the job cannot move from its status to that one."""
 
@@ -66,7 +71,7 @@ class Job(Base):
     @property
     def public_id(self) -> str:
         """The id that clients see."""
-        return f"job_{self.id.hex}"
+        return format_job_id(self.id)
 
     def move_to(self, status: JobStatus, *, at: datetime, worker: str | None = None) -> "Transition":
         """Changes the status; the only place that does.

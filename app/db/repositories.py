@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
 from app.db.models import FrameScore, Job, Result, Transition
-from app.errors import NotFoundError
 from app.states import JobStatus, Phase, Verdict
 
 JOB_CHANNEL = "unmask_jobs"
@@ -54,12 +53,9 @@ def find_job(session: Session, job_id: UUID) -> Job | None:
     return session.scalars(_with_result().where(Job.id == job_id)).one_or_none()
 
 
-def get_job_for_update(session: Session, job_id: UUID) -> Job:
-    """A locked job. Raises NotFoundError."""
-    job = session.get(Job, job_id, with_for_update=True)
-    if job is None:
-        raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
-    return job
+def find_job_for_update(session: Session, job_id: UUID) -> Job | None:
+    """A locked job."""
+    return session.get(Job, job_id, with_for_update=True)
 
 
 def list_jobs(session: Session, *, where: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:

@@ -54,11 +54,7 @@ def get_job(session: Session, job_id: UUID) -> tuple[Job, int | None]:
         GoneError: It was deleted.
     """
     with session.begin():
-        job = repositories.find_job(session, job_id)
-        if job is None:
-            raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
-        if job.deleted_at is not None:
-            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        job = _existing(repositories.find_job(session, job_id))
         is_queued = job.status is JobStatus.QUEUED
         return job, repositories.count_queued_before(session, job) if is_queued else None
 
@@ -102,9 +98,7 @@ def cancel_job(session: Session, job_id: UUID) -> None:
         NotCancelableError: The job has ended.
     """
     with session.begin():
-        job = repositories.get_job_for_update(session, job_id)
-        if job.deleted_at is not None:
-            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        job = _existing(repositories.find_job_for_update(session, job_id))
         if job.status.is_final:
             raise NotCancelableError(f"The job has ended already: it is {job.status}.")
         session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
@@ -118,9 +112,7 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
         GoneError: It was deleted before.
     """
     with session.begin():
-        job = repositories.get_job_for_update(session, job_id)
-        if job.deleted_at is not None:
-            raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+        job = _existing(repositories.find_job_for_update(session, job_id))
         now = repositories.database_time(session)
         if not job.status.is_final:
             session.add(job.move_to(JobStatus.CANCELED, at=now))
@@ -131,3 +123,12 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
         repositories.lock_clip(session, job.clip_sha256)
         if not repositories.is_clip_used(session, job.clip_sha256):
             storage.delete_clip(job.clip_sha256)
+
+
+def _existing(job: Job | None) -> Job:
+    """The job, if it is one that was not deleted. Raises NotFoundError, GoneError."""
+    if job is None:
+        raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
+    if job.deleted_at is not None:
+        raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
+    return job

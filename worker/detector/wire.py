@@ -85,7 +85,7 @@ def pack_extraction(extraction: Extraction) -> tuple[dict[str, Any], bytes]:
 def unpack_extraction(head: dict[str, Any], pixels: bytes, *, size_px: int) -> Extraction:
     """The extraction behind a message. Raises WireError where it is not one."""
     try:
-        wire = _HEAD.validate_json(json.dumps(head))
+        wire = _HEAD.validate_python(head)
     except ValueError as error:
         raise WireError(f"the head is not an extraction: {error}") from error
     count = sum(len(track.crops) for track in wire.tracks)
