@@ -9,17 +9,9 @@ from redis import Redis
 
 from app.broker import QUEUE_ANALYZE, Doorbell
 from app.embedded import embedded_valkey
+from tests.waiting import wait_until
 
 JOB = UUID(int=1)
-
-
-def wait_for(condition: object, seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_a_ring_reaches_the_queue(tmp_path: Path) -> None:
@@ -28,7 +20,7 @@ def test_a_ring_reaches_the_queue(tmp_path: Path) -> None:
         doorbell.start()
         assert doorbell.is_silent()
         doorbell.ring(JOB)
-        assert wait_for(lambda: redis.llen(QUEUE_ANALYZE) == 1)
+        wait_until(lambda: redis.llen(QUEUE_ANALYZE) == 1, 5)
         assert not doorbell.is_silent()
         doorbell.stop()
 
@@ -54,7 +46,7 @@ def test_the_thread_survives_an_absence_of_redis(tmp_path: Path) -> None:
     doorbell.ring(JOB)
     assert not doorbell.is_reachable()
     with embedded_valkey(tmp_path) as url, Redis.from_url(url) as redis:
-        assert wait_for(redis.ping)
+        wait_until(redis.ping, 5)
         doorbell.ring(JOB)
-        assert wait_for(lambda: redis.llen(QUEUE_ANALYZE) >= 1)
+        wait_until(lambda: redis.llen(QUEUE_ANALYZE) >= 1, 5)
         doorbell.stop()

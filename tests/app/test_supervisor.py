@@ -4,13 +4,13 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from app.supervisor import ChildKeepsDyingError, Stop, Supervisor
+from tests.waiting import wait_until
 
 
 def python(code: str) -> list[str]:
@@ -24,12 +24,12 @@ def run_in_thread(supervisor: Supervisor) -> threading.Thread:
 
 
 def wait_for_lines(path: Path, count: int) -> list[str]:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if path.exists() and len(lines := path.read_text().split()) >= count:
-            return lines
-        time.sleep(0.05)
-    raise AssertionError(f"{path} has no {count} lines")
+    def lines() -> list[str] | None:
+        found = path.read_text().split() if path.exists() else []
+        return found if len(found) >= count else None
+
+    found: list[str] = wait_until(lines, 20)
+    return found
 
 
 def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,18 +21,16 @@ from app.db.session import make_engine
 from app.embedded import embedded_postgres, make_valkey, start_valkey, valkey_url
 from app.schemas import Job
 from tests.conftest import API_KEY
+from tests.waiting import wait_until
 
 _START_SECONDS = 90
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The condition's value once it is true."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not true after {seconds} seconds")
-        time.sleep(0.05)
-    return value
+def find_free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
 
 
 @dataclass
@@ -91,6 +88,13 @@ class Service:
             if worker.popen.poll() is None:
                 worker.terminate()
 
+    def submit_hung(self, worker: Process, clip: Path) -> Job:
+        """A job that this worker, the only one, has begun and cannot end: its decoder is suspended."""
+        worker.decoder().suspend()
+        job = self.client.submit(clip)
+        wait_until(lambda: self.client.get(job.id).progress)
+        return job
+
     def wait_for_end(self, job: Job, seconds: float = 60) -> Job:
         """The job once it has ended."""
         ended: Job = wait_until(
@@ -107,10 +111,6 @@ class Service:
         engine.dispose()
         return count
 
-    def wait_for_phase(self, job: Job) -> None:
-        """Returns once a worker has the job."""
-        wait_until(lambda: self.client.get(job.id).progress)
-
 
 def start(command: list[str], environment: dict[str, str], log: Path) -> Process:
     with log.open("wb") as file:
@@ -122,11 +122,10 @@ def start(command: list[str], environment: dict[str, str], log: Path) -> Process
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("service")
     valkey = make_valkey(folder / "valkey")
-    with embedded_postgres(folder / "postgres") as database_url, socket.create_server(("127.0.0.1", 0)) as free:
+    with embedded_postgres(folder / "postgres") as database_url:
         migrate(database_url)
         start_valkey(valkey)
-        port = free.getsockname()[1]
-        free.close()
+        port = find_free_port()
         environment = dict(os.environ) | {
             "UNMASK_DATABASE_URL": database_url,
             "UNMASK_REDIS_URL": valkey_url(valkey),

@@ -12,6 +12,7 @@ from app.client import ApiError
 from app.schemas import JobOptions
 from app.states import FailureCode, JobStatus, ReasonCode, Verdict
 from tests.e2e.conftest import Service
+from tests.fixtures.catalogue import UNREADABLE
 
 Clip = Callable[[str], Path]
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
@@ -59,15 +60,7 @@ def test_a_clip_that_shows_too_little_says_why(service: Service, clip: Clip, nam
     assert job.result.probability is None
 
 
-@pytest.mark.parametrize(
-    ("name", "code"),
-    [
-        ("audio_only.mp4", FailureCode.NO_VIDEO_STREAM),
-        ("truncated.mp4", FailureCode.NOT_A_VIDEO),
-        ("encrypted.mp4", FailureCode.ENCRYPTED_MEDIA),
-        ("motion_jpeg.avi", FailureCode.UNSUPPORTED_CODEC),
-    ],
-)
+@pytest.mark.parametrize(("name", "code"), UNREADABLE)
 def test_a_clip_that_cannot_be_read_fails_with_a_code(
     service: Service, clip: Clip, name: str, code: FailureCode
 ) -> None:

@@ -13,7 +13,8 @@ from app.client import ApiError
 from app.embedded import start_valkey
 from app.states import FailureCode, JobStatus
 from tests.conftest import API_KEY
-from tests.e2e.conftest import Service, wait_until
+from tests.e2e.conftest import Service
+from tests.waiting import wait_until
 
 Clip = Callable[[str], Path]
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -25,9 +26,7 @@ BIG_BYTES = 300 * MIB
 
 def test_a_job_survives_the_death_of_its_worker(service: Service, clip: Clip) -> None:
     with service.worker() as doomed:
-        doomed.decoder().suspend()  # so that the job is still running when the blow falls
-        job = service.client.submit(clip("portrait.mp4"))
-        service.wait_for_phase(job)
+        job = service.submit_hung(doomed, clip("portrait.mp4"))  # so that the job is still running when the blow falls
         doomed.kill_group()
     with service.worker():
         ended = service.wait_for_end(job)
@@ -37,9 +36,7 @@ def test_a_job_survives_the_death_of_its_worker(service: Service, clip: Clip) ->
 
 def test_a_worker_that_slept_through_its_lease_stores_nothing(service: Service, clip: Clip) -> None:
     with service.worker() as sleeper:
-        sleeper.decoder().suspend()
-        job = service.client.submit(clip("portrait.mp4"))
-        service.wait_for_phase(job)
+        job = service.submit_hung(sleeper, clip("portrait.mp4"))
         asleep = [psutil.Process(sleeper.pid), *psutil.Process(sleeper.pid).children(recursive=True)]
         for process in asleep:
             process.suspend()
@@ -55,9 +52,7 @@ def test_a_worker_that_slept_through_its_lease_stores_nothing(service: Service, 
 
 def test_a_worker_that_is_asked_to_stop_gives_its_job_back(service: Service, clip: Clip) -> None:
     with service.worker() as stopping:
-        stopping.decoder().suspend()
-        job = service.client.submit(clip("portrait.mp4"))
-        service.wait_for_phase(job)
+        job = service.submit_hung(stopping, clip("portrait.mp4"))
         stopping.popen.send_signal(signal.SIGTERM)
         wait_until(lambda: service.client.get(job.id).status is JobStatus.QUEUED, 20)
         stopping.popen.wait(20)
@@ -79,9 +74,7 @@ def test_a_clip_that_hangs_the_decoder_fails_alone(service: Service, clip: Clip)
 
 def test_canceling_a_running_job_frees_the_worker(service: Service, clip: Clip) -> None:
     with service.worker() as worker:
-        worker.decoder().suspend()
-        job = service.client.submit(clip("portrait.mp4"))
-        service.wait_for_phase(job)
+        job = service.submit_hung(worker, clip("portrait.mp4"))
         url = f"{service.url}/v1/jobs/{job.id}:cancel"
         canceled = httpx.post(url, headers={"X-API-Key": API_KEY})
         assert canceled.json()["status"] == "canceled"
@@ -115,12 +108,9 @@ def crash_postgres(service: Service) -> None:
 
 def test_a_job_survives_a_crash_of_the_database(service: Service, clip: Clip) -> None:
     with service.worker() as worker:
-        decoder = worker.decoder()
-        decoder.suspend()
-        job = service.client.submit(clip("portrait.mp4"))
-        service.wait_for_phase(job)
+        job = service.submit_hung(worker, clip("portrait.mp4"))
         crash_postgres(service)
-        decoder.resume()
+        worker.decoder().resume()
         wait_until(service.client.is_ready)
         ended = service.wait_for_end(job)
     assert ended.status is JobStatus.SUCCEEDED

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,19 +13,18 @@ import pytest
 
 from app.client import Client
 from app.schemas import JobOptions
-from tests.e2e.conftest import Process, start, wait_until
+from tests.e2e.conftest import Process, find_free_port, start
+from tests.waiting import wait_until
 
 Clip = Callable[[str], Path]
 pytestmark = pytest.mark.xdist_group("serve")
 
 
 def make_environment(folder: Path) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
     return clean | {
         "UNMASK_DATA_DIR": str(folder / "data"),
-        "UNMASK_API_PORT": str(port),
+        "UNMASK_API_PORT": str(find_free_port()),
         "UNMASK_WORKER_PROCESSES": "1",
         "UNMASK_STORAGE_RESERVE_BYTES": "0",
     }
