@@ -21,6 +21,9 @@ _commands = typer.Typer(
     help="Unmask tells whether the faces in a video are manipulated.",
 )
 
+_models = typer.Typer(no_args_is_help=True, help="The models that jobs may name, beside the default one.")
+_commands.add_typer(_models, name="models")
+
 Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...")]
 Url = Annotated[str | None, typer.Option(help="Where the API is; else UNMASK_API_HOST and UNMASK_API_PORT.")]
 Key = Annotated[str | None, typer.Option(help="The API key; else UNMASK_API_KEY, else the one of 'unmask serve'.")]
@@ -64,6 +67,37 @@ def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (our own module)
 
 
+@_models.command()
+def add(
+    model: Annotated[Path, typer.Argument(help="A directory that 'python -m training release' wrote.", metavar="DIR")],
+) -> None:
+    """Install a model, so that jobs can name it. Its manifest and files are checked, and it is run once."""
+    # The service's packages never import the worker's.
+    os.execv(sys.executable, [sys.executable, "-m", "worker", "models", "add", str(model)])  # noqa: S606 (our own module)
+
+
+@_models.command(name="list")
+def list_models() -> None:
+    """List the installed models."""
+    from app.registry import find_models
+
+    for found in find_models(Settings().installed_models).values():
+        print(f"{found.name}\t{found.version}\t{'trained' if found.trained else 'untrained'}")  # noqa: T201 (the output)
+
+
+@_models.command()
+def remove(name: Annotated[str, typer.Argument(help="As 'unmask models list' shows it.")]) -> None:
+    """Remove an installed model; jobs that name it fail from now on."""
+    import shutil
+
+    from app.registry import find_models
+
+    folder = Settings().installed_models
+    if name not in find_models(folder):
+        _give_up(f"There is no model {name!r} in {folder}.")
+    shutil.rmtree(folder / name)
+
+
 @_commands.command()
 def migrate() -> None:
     """Bring the database of UNMASK_DATABASE_URL to the newest schema."""
@@ -80,6 +114,7 @@ def scan(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip and line.")] = False,
     url: Url = None,
     key: Key = None,
+    model: Annotated[str | None, typer.Option(help="An installed model; else the workers' default.")] = None,
 ) -> None:
     """Judge clips. Ends with 0 where all were judged, 3 where one was not evaluated, 1 where one failed."""
     from app.client import ApiError, Client, UnreachableError
@@ -92,20 +127,20 @@ def scan(
         _give_up("There is no API key. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder.")
     with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
         try:
-            outcomes = scan_clips(client, clips, as_json=as_json)
+            outcomes = scan_clips(client, clips, as_json=as_json, model=model)
         except (ApiError, UnreachableError) as error:
             _give_up(error)
     raise typer.Exit(worst(outcomes))
 
 
 @_commands.command()
-def demo(clip: Annotated[Path, typer.Argument(help="A video file.")]) -> None:
-    """Start a service of its own, judge a clip over HTTP, stop the service."""
+def demo(clips: Clips) -> None:
+    """Start a service of its own, judge clips over HTTP, stop the service. Ends as 'scan' does."""
     from app.client import ApiError, UnreachableError
     from app.demo import DemoError, run_demo
 
     try:
-        code = run_demo(clip, Settings().data_dir.resolve() / "demo")
+        code = run_demo(clips, Settings().data_dir.resolve() / "demo")
     except (ApiError, DemoError, UnreachableError) as error:
         _give_up(error)
     raise typer.Exit(code)

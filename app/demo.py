@@ -1,4 +1,4 @@
-"""``unmask demo``: starts the whole service, judges a clip over HTTP, stops the service."""
+"""``unmask demo``: starts the whole service, judges clips over HTTP, stops the service."""
 
 import os
 import signal
@@ -6,15 +6,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from app.client import Client
-from app.scan import ExitCode, scan_clips
+from app.scan import scan_clips, worst
 from app.serve import find_or_make_api_key
-from app.states import ReasonCode
 from app.supervisor import end_with_parent
 
 _START_TIMEOUT_SECONDS = 120
@@ -25,8 +24,8 @@ class DemoError(Exception):
     """The stack did not start; the end of its log says why."""
 
 
-def run_demo(clip: Path, data_dir: Path) -> int:
-    """Judges a clip with a stack of its own. Returns 0 where it was judged as well as the model can.
+def run_demo(clips: Sequence[Path], data_dir: Path) -> int:
+    """Judges clips with a stack of its own. Returns the exit code of ``unmask scan``.
 
     Raises:
         DemoError: The stack did not start.
@@ -36,10 +35,7 @@ def run_demo(clip: Path, data_dir: Path) -> int:
     data_dir.mkdir(parents=True, exist_ok=True)
     key = find_or_make_api_key(data_dir)
     with _running_stack(data_dir, key) as url, Client(url=url, api_key=key) as client:
-        (outcome,) = scan_clips(client, [clip], as_json=False)
-    # An untrained model judges nothing, and says so: then the machinery has done all that it can.
-    is_only_untrained = outcome.reasons == [ReasonCode.MODEL_UNTRAINED]
-    return ExitCode.JUDGED if is_only_untrained else outcome.exit_code
+        return worst(scan_clips(client, clips, as_json=False))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import health, jobs
+from app.api import health, jobs, models
 from app.api.auth import ApiKeyMiddleware
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
@@ -70,7 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
-    routers = (jobs.router, health.router)
+    routers = (jobs.router, models.router, health.router)
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]

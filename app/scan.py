@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.client import ApiError, Client
-from app.schemas import Frame, Job, Track
+from app.schemas import Frame, Job, JobOptions, Track
 from app.states import JobStatus, ReasonCode, Verdict
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -85,7 +85,7 @@ def worst(outcomes: Iterable[Outcome]) -> ExitCode:
     return next((code for code in order if code in codes), ExitCode.JUDGED)
 
 
-def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool) -> list[Outcome]:
+def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: str | None = None) -> list[Outcome]:
     """Judges clips one after the other and prints each as soon as it is judged.
 
     Raises:
@@ -96,7 +96,7 @@ def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool) -> list[
     console = Console(stderr=as_json)
     outcomes = []
     for clip in clips:
-        outcome = _scan(client, clip, console)
+        outcome = _scan(client, clip, console, JobOptions(model=model))
         outcomes.append(outcome)
         if as_json:
             print(json.dumps(outcome.as_json()), flush=True)  # noqa: T201 (the command's output)
@@ -105,14 +105,14 @@ def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool) -> list[
     return outcomes
 
 
-def _scan(client: Client, clip: Path, console: Console) -> Outcome:
+def _scan(client: Client, clip: Path, console: Console, options: JobOptions) -> Outcome:
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(f"{escape(clip.name)}: uploading", total=None)
         try:
             progress.update(bar, total=clip.stat().st_size)
-            job = client.submit(clip, on_bytes=lambda count: progress.advance(bar, count))
+            job = client.submit(clip, options=options, on_bytes=lambda count: progress.advance(bar, count))
             while not job.status.is_final:
                 job = client.get(job.id, wait_seconds=_WAIT_SECONDS)
                 _show(progress, bar, clip, job)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from app.registry import ModelName
 from app.states import FailureCode, JobStatus, Phase, ReasonCode, Verdict, WarningCode
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
@@ -25,6 +26,8 @@ class JobOptions(Schema):
     """The client's own id for the clip; jobs can be listed by it."""
     metadata: Annotated[dict[ShortText, LongText], Field(max_length=32)] = {}
     """Up to 32 strings that come back unchanged."""
+    model: ModelName | None = None
+    """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
 
 
 class Box(Schema):
@@ -188,6 +191,8 @@ class Job(Schema):
     verdict: Verdict | None
     external_id: str | None
     metadata: dict[str, str]
+    model: str | None
+    """The model that was asked for; the result says which one judged."""
     clip: ClipSummary
     attempts: int
     queue_position: int | None
@@ -199,6 +204,20 @@ class Job(Schema):
     started_at: datetime | None
     finished_at: datetime | None
     links: Links
+
+
+class InstalledModel(Schema):
+    """A model that jobs may name."""
+
+    name: str
+    version: str
+    trained: bool
+
+
+class ModelList(Schema):
+    """The installed models, by name."""
+
+    items: list[InstalledModel]
 
 
 class JobPage(Schema):

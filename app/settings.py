@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     storage_url: str | None = None
     """Where clips are kept, `file:///path`. Empty: `clips` in the data directory."""
 
+    models_dir: Path | None = None
+    """Where `unmask models add` puts models that jobs name; the same for API and workers. Empty: in the data folder."""
+
     api_key: SecretStr | None = None
     """The key that clients send as `Authorization: Bearer`. Empty: `unmask serve` creates one."""
     api_host: str = "127.0.0.1"
@@ -68,6 +71,11 @@ class Settings(BaseSettings):
     """`console` for people, `json` for machines: one event a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe event that is logged."""
+
+    @property
+    def installed_models(self) -> Path:
+        """``models_dir``, resolved."""
+        return self.models_dir or self.data_dir / "models"
 
     @model_validator(mode="after")
     def _beats_within_lease(self) -> Self:

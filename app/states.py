@@ -83,6 +83,7 @@ class FailureCode(StrEnum):
     RESOURCE_LIMIT = "resource_limit"
     INPUT_MISSING = "input_missing"
     CHECKSUM_MISMATCH = "checksum_mismatch"
+    MODEL_UNAVAILABLE = "model_unavailable"
     WORKER_LOST = "worker_lost"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     INTERNAL = "internal"

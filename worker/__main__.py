@@ -1,18 +1,50 @@
-"""``python -m worker``: runs a worker until SIGTERM."""
+"""``python -m worker``: runs a worker until SIGTERM; ``python -m worker models add DIR`` installs a model."""
 
-import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
 
+import typer
 from pydantic import ValidationError
 
 from app.settings import MissingSettingError, describe_invalid
-from worker.celery import run_worker
+from worker.detector.engines import EngineError
 from worker.detector.manifest import CheckpointError
 from worker.detector.sandbox import SandboxError
+from worker.settings import WorkerSettings
+
+_commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_models = typer.Typer(no_args_is_help=True, help="The models that jobs may name.")
+_commands.add_typer(_models, name="models")
+
+
+@_commands.callback(invoke_without_command=True)
+def run(context: typer.Context) -> None:
+    """Run a worker until SIGTERM."""
+    if context.invoked_subcommand is None:
+        from worker.celery import run_worker  # noqa: PLC0415 (the other commands need no Celery)
+
+        run_worker()
+
+
+@_models.command()
+def add(model: Annotated[Path, typer.Argument(help="A released model's directory.", metavar="DIR")]) -> None:
+    """Install a released model under its own name; one of the same name is replaced."""
+    from worker.models import install  # noqa: PLC0415 (starts an engine)
+
+    settings = WorkerSettings()
+    manifest = install(model, settings.installed_models, device=settings.device)
+    typer.echo(f"{manifest.name} {manifest.version} is installed. Jobs name it: options.model = {manifest.name!r}.")
+
+
+def _give_up(message: str) -> NoReturn:
+    typer.secho(message, err=True)
+    raise SystemExit(1)
+
 
 if __name__ == "__main__":
     try:
-        run_worker()
+        _commands()
     except ValidationError as error:
-        sys.exit(describe_invalid(error))
-    except (CheckpointError, MissingSettingError, SandboxError) as error:
-        sys.exit(str(error))
+        _give_up(describe_invalid(error))
+    except (CheckpointError, EngineError, MissingSettingError, SandboxError) as error:
+        _give_up(str(error))

@@ -19,16 +19,17 @@ from app.services import attempts
 from app.services.attempts import Attempt
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
-from worker.detector.pipeline import Detector
 from worker.detector.sandbox import SandboxError
 from worker.detector.types import Analysis, ClipError
 from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
+from worker.models import Models
 from worker.settings import WorkerSettings
 
 _RETRYABLE = {
     FailureCode.DECODER_CRASHED,
     FailureCode.DECODE_TIMEOUT,
     FailureCode.INTERNAL,
+    FailureCode.MODEL_UNAVAILABLE,
     FailureCode.RESOURCE_LIMIT,
 }
 _STORE_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 16)
@@ -43,7 +44,7 @@ class WorkerResources:
     name: str
     sessions: sessionmaker[Session]
     storage: ClipStorage
-    detector: Detector
+    models: Models
     draining: threading.Event
 
 
@@ -107,7 +108,7 @@ def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat)
     with clip:
         _verify(clip, attempt.clip_sha256)
         heartbeat.report(Phase.EXTRACTING, 0, None)
-        return resources.detector.analyze(clip, heartbeat.report)
+        return resources.models.get(attempt.model).analyze(clip, heartbeat.report)
 
 
 def _verify(clip: BinaryIO, sha256: str) -> None:

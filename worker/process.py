@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -15,6 +16,7 @@ from app.settings import require_settings
 from app.storage import make_storage
 from worker.detector.pipeline import make_detector
 from worker.jobs import WorkerResources
+from worker.models import Models
 from worker.settings import WorkerSettings
 
 _open: list[WorkerResources] = []
@@ -40,13 +42,14 @@ def _make_resources() -> WorkerResources:
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     database_url, storage_url = require_settings(settings, "database_url", "storage_url")
-    detector = make_detector(settings.model_dir, settings.sandbox_options(), device=settings.device)
+    make = partial(make_detector, options=settings.sandbox_options(), device=settings.device)
+    detector = make(settings.model_dir)
     resources = WorkerResources(
         settings=settings,
         name=f"{socket.gethostname()}:{os.getpid()}",
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
-        detector=detector,
+        models=Models(detector, settings.installed_models, make),
         draining=threading.Event(),
     )
     manifest = detector.manifest
@@ -70,6 +73,6 @@ def get_resources() -> WorkerResources:
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def close_resources(**_: Any) -> None:
-    """Ends the sandbox."""
+    """Ends the sandboxes."""
     while _open:
-        _open.pop().detector.close()
+        _open.pop().models.close()

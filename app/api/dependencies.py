@@ -14,6 +14,7 @@ from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
 from app.errors import NotFoundError
+from app.registry import find_models
 from app.schemas import JobOptions
 from app.services import jobs
 from app.settings import Settings
@@ -36,7 +37,13 @@ class Resources:
         """``jobs.submit_job`` in a session of its own."""
         with self.sessions() as session:
             job_id = jobs.submit_job(
-                session, self.storage, self.doorbell, upload=upload, clip_name=clip_name, options=options
+                session,
+                self.storage,
+                self.doorbell,
+                upload=upload,
+                clip_name=clip_name,
+                options=options,
+                models=find_models(self.settings.installed_models),
             )
             return jobs.get_job(session, job_id)
 

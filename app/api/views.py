@@ -27,6 +27,7 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         verdict=job.verdict,
         external_id=job.external_id,
         metadata=job.client_metadata,
+        model=job.model,
         clip=schemas.ClipSummary(name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes),
         attempts=job.attempt,
         queue_position=queue_position,

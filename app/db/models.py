@@ -40,6 +40,8 @@ class Job(Base):
     status: Mapped[JobStatus] = mapped_column(_words(JobStatus), default=JobStatus.QUEUED)
     external_id: Mapped[str | None] = mapped_column(index=True)
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    model: Mapped[str | None]
+    """Name of the installed model that was asked for."""
     clip_name: Mapped[str | None]
     clip_sha256: Mapped[str] = mapped_column(index=True)
     clip_bytes: Mapped[int] = mapped_column(BigInteger)

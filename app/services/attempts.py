@@ -21,6 +21,8 @@ class Attempt:
     number: int
     worker: str
     clip_sha256: str
+    model: str | None
+    """The installed model that was asked for; None: the worker's default."""
 
 
 def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | None:
@@ -35,7 +37,7 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
         job.lease_owner, job.lease_until = worker, now + lease
         job.phase, job.progress_done = Phase.FETCHING, 0
         job.started_at = job.started_at or now
-        return Attempt(job_id=job.id, number=job.attempt, worker=worker, clip_sha256=job.clip_sha256)
+        return Attempt(job_id=job.id, number=job.attempt, worker=worker, clip_sha256=job.clip_sha256, model=job.model)
 
 
 def renew_lease(

@@ -1,6 +1,6 @@
 """What clients do with jobs: submit, read, list, cancel, delete. One function is one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.broker import Doorbell
 from app.db import repositories
 from app.db.models import FrameScore, Job, Result
-from app.errors import GoneError, NoResultError, NotCancelableError, NotFoundError
+from app.errors import FieldError, GoneError, InvalidRequestError, NoResultError, NotCancelableError, NotFoundError
 from app.schemas import JobOptions
 from app.states import JobStatus
 from app.storage import ClipStorage, Upload
@@ -22,18 +22,31 @@ def submit_job(
     upload: Upload,
     clip_name: str | None,
     options: JobOptions,
+    models: Collection[str],
 ) -> UUID:
     """Queues a job for an uploaded clip; after the commit it can no longer be lost.
 
+    Args:
+        session: Has no transaction yet.
+        storage: Keeps the clip.
+        doorbell: Is rung for the workers.
+        upload: The clip.
+        clip_name: What the client calls it.
+        options: What the client says about it.
+        models: The names of the installed models.
+
     Raises:
+        InvalidRequestError: The model that the client names is not installed.
         StorageFullError: The clip could not be written to the disk.
     """
+    _check_model(options.model, models)
     sha256 = upload.finish()
     with session.begin():
         job = Job(
             status=JobStatus.QUEUED,
             external_id=options.external_id,
             client_metadata=options.metadata,
+            model=options.model,
             clip_name=clip_name,
             clip_sha256=sha256,
             clip_bytes=upload.size_bytes,
@@ -123,6 +136,13 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
         repositories.lock_clip(session, job.clip_sha256)
         if not repositories.is_clip_used(session, job.clip_sha256):
             storage.delete_clip(job.clip_sha256)
+
+
+def _check_model(name: str | None, models: Collection[str]) -> None:
+    if name is not None and name not in models:
+        known = f"Installed are: {', '.join(sorted(models))}." if models else "None is: leave it out."
+        detail = f"The model {name!r} is not installed. {known}"
+        raise InvalidRequestError(detail, errors=[FieldError("/options/model", detail)])
 
 
 def _existing(job: Job | None) -> Job:

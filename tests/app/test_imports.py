@@ -1,4 +1,4 @@
-"""What each entry point may load: the API no ML code, a worker's parent no torch, the client next to nothing."""
+"""What each entry point may load: the API no ML code, a worker on the CPU no torch, the client next to nothing."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ from app.broker import TASK_ANALYZE
 from worker.celery import make_worker
 from worker.settings import WorkerSettings
 
+TORCH = {"safetensors", "timm", "torch"}
 ML = {"av", "cv2", "mediapipe", "numpy", "onnxruntime", "safetensors", "streamlit", "timm", "torch"}
 
 
@@ -20,9 +21,13 @@ ML = {"av", "cv2", "mediapipe", "numpy", "onnxruntime", "safetensors", "streamli
         ("app.scan", ML | {"celery", "fastapi", "sqlalchemy"}),
         ("app.serve", ML | {"fastapi"}),
         ("worker.celery", {"cv2", "fastapi", "mediapipe", "streamlit", "timm", "torch"}),
-        ("worker.detector.pipeline", {"celery", "fastapi", "mediapipe", "sqlalchemy", "torch"}),
+        ("worker.process", TORCH | {"fastapi", "mediapipe"}),
+        ("worker.detector.pipeline", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
+        ("worker.detector.onnx_engine", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
         ("worker.detector.sandbox_child", {"celery", "sqlalchemy", "timm", "torch"}),
         ("training.__main__", {"celery", "fastapi", "sqlalchemy"}),
+        ("training.train", {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
+        ("training.evaluate", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
     ],
 )
 def test_an_entry_point_loads_only_what_it_needs(entry_point: str, forbidden: set[str]) -> None:

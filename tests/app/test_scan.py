@@ -21,6 +21,7 @@ def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> O
         verdict=verdict,
         external_id=None,
         metadata={},
+        model=None,
         clip=schemas.ClipSummary(name=None, sha256="0" * 64, bytes=1),
         attempts=1,
         queue_position=None,

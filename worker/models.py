@@ -1,0 +1,80 @@
+"""The models of a worker: the default one, and installed ones that jobs name, loaded when they are first asked for."""
+
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from app.states import FailureCode
+from worker.detector.engines import Device, make_engine
+from worker.detector.manifest import MANIFEST_NAME, CheckpointError, Manifest, load_manifest
+from worker.detector.pipeline import Detector
+from worker.detector.types import ClipError
+
+LOADED_MAX = 2
+"""Named models that a process keeps beside the default one: each holds its weights and a decoder process."""
+
+
+class Models:
+    """Detectors by the name of their model. Not thread-safe."""
+
+    def __init__(self, default: Detector, folder: Path, make: Callable[[Path], Detector]) -> None:
+        self.default = default
+        self._folder = folder
+        self._make = make
+        self._loaded: OrderedDict[str, tuple[str, Detector]] = OrderedDict()
+
+    def get(self, name: str | None) -> Detector:
+        """The detector of a model, None for the default. Raises ClipError where it cannot be run."""
+        if name is None:
+            return self.default
+        try:
+            weights = load_manifest(self._folder / name).weights_sha256
+            if name in self._loaded and self._loaded[name][0] != weights:
+                self._drop(name)  # it was installed anew
+            if name not in self._loaded:
+                self._loaded[name] = (weights, self._make(self._folder / name))
+        except CheckpointError as error:
+            # The client learns what differs, not where the files lie.
+            reason = str(error).replace(str(self._folder / name), name)
+            message = f"This worker cannot run the model {name!r}: {reason}."
+            raise ClipError(FailureCode.MODEL_UNAVAILABLE, message) from error
+        self._loaded.move_to_end(name)
+        while len(self._loaded) > LOADED_MAX:
+            self._drop(next(iter(self._loaded)))
+        return self._loaded[name][1]
+
+    def close(self) -> None:
+        """Ends all decoder processes."""
+        for name in list(self._loaded):
+            self._drop(name)
+        self.default.close()
+
+    def _drop(self, name: str) -> None:
+        self._loaded.pop(name)[1].close()
+
+
+def install(model: Path, folder: Path, *, device: Device) -> Manifest:
+    """Checks a released model, runs it once, and copies it to the installed ones; one of the same name is replaced.
+
+    Raises:
+        CheckpointError: It does not fit; the message says what differs.
+        EngineError: The device cannot be used.
+    """
+    manifest = load_manifest(model)
+    size = manifest.detector.crop.size_px
+    crops = np.zeros((manifest.detector.faces.frames_min, size, size, 3), np.uint8)
+    score = make_engine(model, manifest, device=device).score(crops, np.arange(len(crops), dtype=np.float32))
+    if not np.isfinite([score.logit, *score.frame_logits]).all():
+        raise CheckpointError(f"{model} answers a grey picture with {score.logit}, not with a number")
+    folder.mkdir(parents=True, exist_ok=True)
+    target, incoming = folder / manifest.name, folder / f".{manifest.name}.incoming"
+    shutil.rmtree(incoming, ignore_errors=True)
+    incoming.mkdir()
+    for name in (*manifest.files, MANIFEST_NAME):
+        shutil.copyfile(model / name, incoming / name)
+    shutil.rmtree(target, ignore_errors=True)
+    incoming.rename(target)
+    return manifest
