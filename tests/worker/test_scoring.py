@@ -7,7 +7,7 @@ import pytest
 
 from app.states import ReasonCode, Verdict
 from worker.detector import scoring
-from worker.detector.config import DetectorConfig, ScoringConfig
+from worker.detector.config import ClassifierConfig, DetectorConfig, ScoringConfig
 from worker.detector.manifest import Manifest
 from worker.detector.types import Box, Face, FaceCrop, Floats, Image, SequenceScore, Track
 
@@ -15,7 +15,7 @@ TRAINED = Manifest(
     name="test",
     version="1",
     trained=True,
-    weights_sha256="0" * 64,
+    files={"model.safetensors": "0" * 64, "model.onnx": "0" * 64},
     detector=DetectorConfig(scoring=ScoringConfig(suspicious_at=0.4, manipulated_at=0.8)),
 )
 
@@ -39,7 +39,7 @@ def make_track(logits: list[float], *, unusable: ReasonCode | None = None, name:
 def judge(track: Track, manifest: Manifest = TRAINED) -> tuple[Verdict, float | None, list[ReasonCode]]:
     score = None
     if scoring.is_judgeable(track, manifest.detector.faces):
-        score = scoring.score_sequence(FakeEngine(), track.usable, sequence_max=24)
+        score = scoring.score_crops(FakeEngine(), track.usable, TRAINED.detector)
     result = scoring.score_track(track, score, manifest)
     return result.verdict, result.probability, [reason.code for reason in result.reasons]
 
@@ -55,13 +55,13 @@ def test_thresholds_make_the_verdict(logit: float, verdict: Verdict) -> None:
 
 def test_a_long_track_is_cut_and_no_frame_is_lost() -> None:
     track = make_track([float(index % 7) for index in range(61)])
-    score = scoring.score_sequence(FakeEngine(), track.usable, sequence_max=24)
+    score = scoring.score_crops(FakeEngine(), track.usable, TRAINED.detector)
     assert score.frame_logits.tolist() == [index % 7 for index in range(61)]
     assert score.logit == pytest.approx(np.mean([index % 7 for index in range(61)]))
 
 
 def test_an_untrained_model_gives_frames_but_no_verdict() -> None:
-    untrained = Manifest(name="test", version="0", trained=False, seed=0, detector=DetectorConfig())
+    untrained = TRAINED.model_copy(update={"trained": False})
     assert judge(make_track([5.0] * 8), untrained) == (Verdict.NOT_EVALUATED, None, [ReasonCode.MODEL_UNTRAINED])
 
 
@@ -80,7 +80,7 @@ def test_the_worst_track_decides_the_clip() -> None:
     for track in tracks:
         score = None
         if scoring.is_judgeable(track, TRAINED.detector.faces):
-            score = scoring.score_sequence(FakeEngine(), track.usable, sequence_max=24)
+            score = scoring.score_crops(FakeEngine(), track.usable, TRAINED.detector)
         scores.append(scoring.score_track(track, score, TRAINED))
     clip = scoring.score_clip(scores, [])
     assert (clip.verdict, clip.decided_by, clip.reasons) == (Verdict.MANIPULATED, "t1", [])
@@ -94,9 +94,30 @@ def test_a_clip_without_tracks_has_no_face() -> None:
 
 def test_frames_keep_the_order_of_the_clip_and_their_logits() -> None:
     track = make_track([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0])
-    score = scoring.score_sequence(FakeEngine(), track.usable, sequence_max=4)
+    short = DetectorConfig(classifier=ClassifierConfig(sequence_max=4))
+    score = scoring.score_crops(FakeEngine(), track.usable, short)
     rows = scoring.score_frames(track, score, TRAINED.detector.scoring)
     assert [row.logit for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+class Corrected(FakeEngine):
+    """Its Transformer adds two."""
+
+    def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
+        plain = super().score(crops, pts_seconds)
+        return SequenceScore(plain.frame_logits, plain.logit + 2)
+
+
+@pytest.mark.parametrize(("weight", "logit"), [(0.0, 3.0), (0.5, 4.0), (1.0, 5.0)])
+def test_the_correction_counts_as_far_as_the_model_says(weight: float, logit: float) -> None:
+    detector = DetectorConfig(scoring=ScoringConfig(correction_weight=weight))
+    score = scoring.score_crops(Corrected(), make_track([3.0] * 30).usable, detector)
+    assert score.logit == pytest.approx(logit)
+
+
+def test_temperature_and_bias_make_the_probability() -> None:
+    found = scoring.to_probability(3.0, ScoringConfig(temperature=2.0, bias=-0.5))
+    assert found == pytest.approx(1 / (1 + math.exp(-1.0)))
 
 
 @pytest.mark.parametrize("logit", [-1e9, 1e9])

@@ -11,6 +11,7 @@ from worker.detector.config import ClassifierConfig
 _TIME_SCALE_SECONDS = 64.0
 """Longest period of the positional encoding; the shortest is that of two neighbouring frames."""
 _TIME_STEP_SECONDS = 1 / 30
+_ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
 
 
 class Classifier(nn.Module):
@@ -18,7 +19,7 @@ class Classifier(nn.Module):
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
-        self.backbone = timm.create_model(config.backbone, num_classes=0, act_layer=nn.ReLU6)
+        self.backbone = timm.create_model(config.backbone, num_classes=0, act_layer=_ACTIVATIONS[config.activation])
         features: int = self.backbone.num_features  # type: ignore[assignment]
         self.norm = nn.LayerNorm(features)
         self.frame_head = nn.Linear(features, 1)

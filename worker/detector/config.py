@@ -1,6 +1,6 @@
 """What must be equal in training and in production: one frozen record, saved with the weights, no default elsewhere."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -60,14 +60,22 @@ class CropConfig(_Record):
 class ScoringConfig(_Record):
     """How logits become a probability and a verdict. Set by calibration."""
 
+    correction_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """How far the Transformer's correction of the mean of the frame logits counts; 0: plain mean."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
     """Logits are divided by it (Guo et al., ICML 2017)."""
+    bias: float = 0.0
+    """Added after that (Platt, 1999)."""
     suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
     """From this probability on a track is SUSPICIOUS."""
+    suspicious_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of real tracks of the calibration people at or above ``suspicious_at``; None before calibration."""
     manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
     """From this probability on a track is MANIPULATED."""
+    manipulated_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The same for ``manipulated_at``."""
     calibrated: bool = False
-    """Whether temperature and thresholds were fitted on held-out people."""
+    """Whether temperature, bias and thresholds were fitted on held-out people."""
 
 
 class ClassifierConfig(_Record):
@@ -75,6 +83,8 @@ class ClassifierConfig(_Record):
 
     backbone: str = "tf_efficientnet_b3"
     """Name in timm."""
+    activation: Literal["relu6", "silu"] = "relu6"
+    """Of the backbone: ReLU6 fits weights grown from EfficientNet-Lite, SiLU those of timm's hub."""
     width: Positive = 256
     """Width of the Transformer."""
     heads: Positive = 4

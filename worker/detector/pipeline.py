@@ -7,7 +7,7 @@ from typing import BinaryIO, Self
 
 from app.states import Phase
 from worker.detector import scoring
-from worker.detector.engines import Engine, make_engine
+from worker.detector.engines import Device, Engine, make_engine
 from worker.detector.manifest import Manifest, load_manifest
 from worker.detector.sandbox import Sandbox, SandboxOptions
 from worker.detector.types import Analysis, ClipScore, Extraction
@@ -48,8 +48,7 @@ class Detector:
             on_progress(Phase.SCORING, done, len(extraction.tracks))
             score = None
             if scoring.is_judgeable(track, config.faces):
-                longest = config.classifier.sequence_max
-                score = scoring.score_sequence(self._engine, track.usable, sequence_max=longest)
+                score = scoring.score_crops(self._engine, track.usable, config)
             tracks.append(scoring.score_track(track, score, self.manifest))
             frames.extend(scoring.score_frames(track, score, config.scoring))
         return scoring.score_clip(tracks, frames)
@@ -65,11 +64,12 @@ class Detector:
         self.close()
 
 
-def make_detector(model_dir: Path, options: SandboxOptions, *, device: str) -> Detector:
+def make_detector(model_dir: Path, options: SandboxOptions, *, device: Device) -> Detector:
     """A detector with a model from disk, warmed up.
 
     Raises:
         CheckpointError: The directory is no model that fits.
+        EngineError: The device cannot be used.
         SandboxError: The decoder process cannot be started.
     """
     manifest = load_manifest(model_dir)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import worker
 from app.states import FailureCode
@@ -54,7 +54,7 @@ class SandboxOptions:
 
 
 class Sandbox:
-    """One child, replaced after a number of clips or on any fault. Not thread-safe."""
+    """One child, replaced after a number of clips or on any fault; a context. Not thread-safe."""
 
     def __init__(self, config: DetectorConfig, options: SandboxOptions) -> None:
         self._config = config
@@ -98,6 +98,12 @@ class Sandbox:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _extract_once(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
         self.start()

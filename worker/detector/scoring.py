@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from app.states import ReasonCode, Verdict
-from worker.detector.config import FaceConfig, ScoringConfig
+from worker.detector.config import DetectorConfig, FaceConfig, ScoringConfig
 from worker.detector.engines import Engine
 from worker.detector.manifest import Manifest
 from worker.detector.types import (
@@ -15,6 +15,7 @@ from worker.detector.types import (
     FaceCrop,
     Floats,
     FrameScore,
+    Image,
     Reason,
     SequenceScore,
     Track,
@@ -31,24 +32,41 @@ _EXPLANATIONS = {
 }
 
 
-def score_sequence(engine: Engine, crops: Sequence[FaceCrop], *, sequence_max: int) -> SequenceScore:
-    """Scores the usable crops of a track; a long track is cut into sequences of about equal length."""
-    parts = np.array_split(np.arange(len(crops)), math.ceil(len(crops) / sequence_max))
-    scores = [_score_part(engine, [crops[index] for index in part]) for part in parts]
+def score_sequence(engine: Engine, crops: Image, pts_seconds: Floats, detector: DetectorConfig) -> SequenceScore:
+    """Scores one person's usable crops; a long sequence is cut into several of about equal length.
+
+    Args:
+        engine: Runs the classifier.
+        crops: (N, S, S, 3) uint8, in the order of time.
+        pts_seconds: (N,), their times.
+        detector: Longest sequence, and how far the Transformer's correction counts.
+    """
+    count = math.ceil(len(crops) / detector.classifier.sequence_max)
+    parts = np.array_split(np.arange(len(crops)), count)
+    scores = [engine.score(crops[part], pts_seconds[part]) for part in parts]
     # Mean of logits, not of probabilities: one saturated part must not hide the rest.
     logit = float(np.average([score.logit for score in scores], weights=[len(part) for part in parts]))
-    return SequenceScore(np.concatenate([score.frame_logits for score in scores]), logit)
+    frame_logits: Floats = np.concatenate([score.frame_logits for score in scores])
+    mean_logit = float(frame_logits.mean())
+    return SequenceScore(frame_logits, mean_logit + detector.scoring.correction_weight * (logit - mean_logit))
+
+
+def score_crops(engine: Engine, crops: Sequence[FaceCrop], detector: DetectorConfig) -> SequenceScore:
+    """The same for crops of a track."""
+    times: Floats = np.array([crop.pts_seconds for crop in crops], np.float32)
+    return score_sequence(engine, np.stack([crop.image for crop in crops]), times, detector)
 
 
 def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -> TrackScore:
     """The verdict on one person; ``score`` is None where the track has too few usable crops."""
-    probability = to_probability(score.logit, manifest.detector.scoring) if score else None
+    scoring = manifest.detector.scoring
     reasons = _why_not(track, score, manifest)
+    probability = to_probability(score.logit, scoring) if score and not reasons else None
     times = [crop.pts_seconds for crop in track.crops]
     return TrackScore(
         track_id=track.track_id,
-        verdict=Verdict.NOT_EVALUATED if reasons else _judge(probability, manifest.detector.scoring),
-        probability=None if reasons else probability,
+        verdict=Verdict.NOT_EVALUATED if probability is None else judge(probability, scoring),
+        probability=probability,
         logit=score.logit if score else None,
         reasons=reasons,
         first_seconds=min(times),
@@ -94,8 +112,9 @@ def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> Cl
 
 
 def to_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Calibrated P(fake) (temperature scaling, Guo et al., ICML 2017)."""
-    return 1 / (1 + math.exp(-max(min(logit / scoring.temperature, 700.0), -700.0)))
+    """Calibrated P(fake)."""
+    calibrated = logit / scoring.temperature + scoring.bias
+    return 1 / (1 + math.exp(-max(min(calibrated, 700.0), -700.0)))
 
 
 def is_judgeable(track: Track, faces: FaceConfig) -> bool:
@@ -103,14 +122,8 @@ def is_judgeable(track: Track, faces: FaceConfig) -> bool:
     return len(track.usable) >= faces.frames_min
 
 
-def _score_part(engine: Engine, crops: Sequence[FaceCrop]) -> SequenceScore:
-    times: Floats = np.array([crop.pts_seconds for crop in crops], np.float32)
-    return engine.score(np.stack([crop.image for crop in crops]), times)
-
-
-def _judge(probability: float | None, scoring: ScoringConfig) -> Verdict:
-    if probability is None:
-        return Verdict.NOT_EVALUATED
+def judge(probability: float, scoring: ScoringConfig) -> Verdict:
+    """The verdict on a probability."""
     if probability >= scoring.manipulated_at:
         return Verdict.MANIPULATED
     return Verdict.SUSPICIOUS if probability >= scoring.suspicious_at else Verdict.AUTHENTIC

@@ -1,6 +1,7 @@
-"""The classifier on PyTorch, on the CPU or a GPU."""
+"""The classifier on PyTorch, for a GPU; on the CPU it is what ONNX Runtime is compared with."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,13 +13,11 @@ from worker.detector.types import Floats, Image, SequenceScore
 
 
 class TorchEngine:
-    """An ``Engine``. Raises CheckpointError where the model does not fit."""
+    """An ``Engine`` for a model whose files were verified. Raises CheckpointError where they do not fit it."""
 
-    def __init__(self, folder: Path, manifest: Manifest, *, device: str) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, *, device: Literal["cpu", "cuda"]) -> None:
         self._crop = manifest.detector.crop
-        self._device = torch.device(_choose(device))
-        if self._device.type == "cpu":
-            torch.set_num_threads(1)  # a worker a core: two thread pools on one core collapse
+        self._device = torch.device(device)
         classifier = load_classifier(folder, manifest).to(self._device)
         self._classifier = classifier.to(memory_format=torch.channels_last)
 
@@ -30,9 +29,3 @@ class TorchEngine:
         mask = torch.ones(1, len(crops), dtype=torch.bool, device=self._device)
         frame_logits, logit = self._classifier(pixels.unsqueeze(0), times.unsqueeze(0), mask)
         return SequenceScore(frame_logits=frame_logits[0].cpu().numpy(), logit=float(logit[0]))
-
-
-def _choose(device: str) -> str:
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
