@@ -1,38 +1,198 @@
-"""``python -m training``: the offline job that prepares data; training itself follows."""
+"""``python -m training``: the offline job. It makes a model out of videos and says how good it is."""
 
+# ruff: noqa: PLC0415 (torch, scikit-learn and MediaPipe take seconds to import, and no command needs all of them)
+
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from training.extract import EmptyFolderError, extract
-from worker.detector.config import DetectorConfig
-from worker.detector.sandbox import Sandbox, SandboxOptions
+_commands = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Train a detector, in this order:
 
-_commands = typer.Typer(no_args_is_help=True, add_completion=False, help="Prepare data for the detector.")
+`extract` cuts faces out of folders of videos · `landmarks` finds the points that pseudo-fakes follow (optional) ·
+`train` trains · `calibrate` sets temperature and thresholds · `evaluate` says how good it is · `release` writes the
+directory that `unmask models add` installs.""",
+)
+
+Model = Annotated[Path, typer.Option(help="Directory of a model.", metavar="DIR")]
+Manifest = Annotated[Path, typer.Option(help="A manifest of 'extract', or a list of shards.", metavar="CSV")]
+Out = Annotated[Path, typer.Option(help="Folder that is written.", metavar="DIR")]
+Layout = Literal["plain", "csv", "ffpp-c23", "ffpp-c40", "celeb-df-official", "celeb-df-disjoint", "dfdc"]
+Processes = Annotated[int, typer.Option(min=1, help="Processes at a time.")]
+_CORES = os.cpu_count() or 1
 
 
-@_commands.callback()
-def _training() -> None:
-    """Keeps 'extract' a command of its own, though it is the only one."""
-
-
-@_commands.command(name="extract")
-def extract_command(
-    videos: Annotated[Path, typer.Argument(help="Folder with the folders 'real' and 'fake'.")],
-    out: Annotated[Path, typer.Argument(help="Gets the crops, manifest.csv and failures.csv.")],
+@_commands.command()
+def extract(
+    videos: Annotated[Path, typer.Argument(help="Folder of a data set, or a CSV.")],
+    out: Annotated[Path, typer.Argument(help="Gets crops, manifest.csv and failures.csv.")],
+    layout: Annotated[
+        Layout,
+        typer.Option(
+            help="plain: folders real/ and fake/. csv: path,label[,dataset,method,split,group,person]. ffpp-*: "
+            "FaceForensics++ with its splits/. celeb-df-official: the official test list. celeb-df-disjoint: nobody "
+            "in two splits. dfdc: parts with metadata.json."
+        ),
+    ] = "plain",
+    balance: Annotated[bool, typer.Option(help="As many clips of each label in a split.")] = False,
+    shard: Annotated[str, typer.Option(help="Only the i-th of n parts, as in 2/4.")] = "1/1",
+    processes: Processes = _CORES,
 ) -> None:
-    """Cut the faces out of folders of videos, exactly as the service does."""
-    sandbox = Sandbox(DetectorConfig(), SandboxOptions())
+    """Cut the faces out of videos exactly as the service does. Goes on where it was interrupted."""
+    from training.extract import check_splits, take_shard
+    from training.extract import extract as run
+    from training.layouts import balance as keep_balanced
+    from training.layouts import find_clips
+    from worker.detector.config import DetectorConfig
+
+    found = find_clips(videos, layout)
+    clips = keep_balanced(found.clips) if balance else found.clips
+    check_splits(clips)
+    crops, failures = run(take_shard(clips, shard), found.failures, out, DetectorConfig(), processes=processes)
+    typer.echo(f"{crops} crops; {failures} clips or rows gave none (see {out / 'failures.csv'}).")
+
+
+@_commands.command()
+def landmarks(
+    manifest: Manifest,
+    model: Annotated[Path, typer.Option(help="MediaPipe's face_landmarker.task.")],
+    out: Annotated[Path, typer.Option(help="File that is written, for data.landmarks.", metavar="NPZ")],
+    processes: Processes = _CORES,
+) -> None:
+    """Find the landmarks of the real faces of 'train', once, for the masks of pseudo-fakes."""
+    from training.landmarks import find_landmarks
+    from training.manifest import load_manifest
+
+    rows = [row for row in load_manifest(manifest) if row.label == 0 and row.split == "train"]
+    found = find_landmarks(rows, manifest.parent, out, model=model, processes=processes)
+    typer.echo(f"{found} of {len(rows)} real faces have landmarks.")
+
+
+@_commands.command()
+def train(
+    config: Annotated[Path, typer.Option(help="YAML; see training/configs.")],
+    out: Out,
+    override: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as in frames.steps=100.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave a data set out; 'dfdc*' is a pattern.")] = None,
+) -> None:
+    """Train a model, or go on with one that was interrupted. Several GPUs: torchrun -m training train ..."""
+    import json
+
+    from training.config import load_config
+    from training.train import train as run
+
+    left_out = [f"data.without={json.dumps(without)}"] if without else []
+    model = run(load_config(config, [*(override or []), *left_out]), out)
+    typer.echo(f"{model} is trained. Next: python -m training calibrate --model {model}")
+
+
+@_commands.command()
+def calibrate(
+    model: Model,
+    manifest: Manifest,
+    suspicious: Annotated[float, typer.Option(help="False-positive rate of SUSPICIOUS.")] = 0.05,
+    manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
+) -> None:
+    """Set temperature, bias and thresholds on the calibration part of 'val'; changes the model's manifest."""
+    from training.calibrate import Targets
+    from training.calibrate import calibrate as fit
+    from training.images import ImageStore
+    from training.judge import judge_crops
+    from training.manifest import load_manifest, rows_of_part
+    from training.release import write_manifest
+    from worker.detector.engines import make_engine
+    from worker.detector.manifest import load_manifest as load_model
+
+    known = load_model(model)
+    rows = rows_of_part(load_manifest(manifest), "calibrate")
+    items = judge_crops(rows, ImageStore(manifest.parent), make_engine(model, known, device="auto"), known)
+    scoring = fit(items, known.detector.scoring, Targets(suspicious, manipulated))
+    detector = known.detector.model_copy(update={"scoring": scoring})
+    write_manifest(model, known.model_copy(update={"detector": detector}))
+    typer.echo(f"Calibrated on {len(items)} items: {scoring.model_dump_json()}")
+
+
+@_commands.command()
+def evaluate(
+    out: Out,
+    manifest: Annotated[Path | None, typer.Option(help="Crops: a manifest of 'extract', or shards.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="Stills: path,label[,dataset,video,frame].")] = None,
+    clips: Annotated[Path | None, typer.Option(help="Videos: path,label[,dataset,group].")] = None,
+    model: Annotated[Path | None, typer.Option(help="Directory of a model; else the bundled one.")] = None,
+    rows: Annotated[
+        Literal["unseen", "all"], typer.Option(help="Of a manifest: what the model never saw, or all.")
+    ] = "unseen",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Of a manifest: these data sets; 'dfdc*' is a pattern.")
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option(help="Also under JPEG, blur, half size, noise; videos re-encoded.")
+    ] = False,
+    processes: Processes = _CORES,
+) -> None:
+    """Say how good a model is. Writes report.json, report.md and pictures."""
+    from training.evaluate import Evaluation, run_evaluation
+    from training.report import format_table
+
+    chosen = [kind for kind in (manifest, frames, clips) if kind is not None]
+    if len(chosen) != 1:
+        _give_up("Give one of --manifest, --frames and --clips.")
+    datasets = run_evaluation(
+        Evaluation(
+            model=model,
+            manifest=manifest,
+            frames=frames,
+            clips=clips,
+            rows=rows,
+            only=tuple(only or ()),
+            robustness=robustness,
+            processes=processes,
+        ),
+        out,
+    )
+    typer.echo(format_table(datasets, ["auc", "f1", "ece", "coverage"]))
+    typer.echo(f"See {out / 'report.md'}.")
+
+
+@_commands.command()
+def release(
+    model: Model,
+    out: Out,
+    name: Annotated[str, typer.Option(help="Lower case, digits, '.', '_', '-'.")],
+    version: Annotated[str, typer.Option(help="As in 1.0.0.")],
+    report: Annotated[Path | None, typer.Option(help="report.json of its evaluation.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown for the card.")] = None,
+) -> None:
+    """Check a calibrated model and write the directory that a service runs."""
+    from training.release import release as run
+
+    released = run(model, out, name=name, version=version, report=report, notes=notes)
+    typer.echo(f"{out}: {released.name} {released.version}. Next: unmask models add {out}")
+
+
+def _give_up(message: str) -> NoReturn:
+    typer.secho(message, err=True, fg="red")
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """The entry point: what a person can mend is said in one line."""
+    from training.errors import TrainingError
+    from worker.detector.engines import EngineError
+    from worker.detector.manifest import CheckpointError
+    from worker.detector.sandbox import SandboxError
+
     try:
-        crops, failures = extract(videos, out, sandbox)
-    except EmptyFolderError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    finally:
-        sandbox.close()
-    typer.echo(f"{crops} crops; {failures} clips gave none (see failures.csv).")
+        _commands()
+    except (CheckpointError, EngineError, SandboxError, TrainingError) as error:
+        _give_up(str(error))
 
 
 if __name__ == "__main__":
-    _commands()
+    main()

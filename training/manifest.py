@@ -1,27 +1,58 @@
-"""The list of extracted face crops: one CSV row a crop."""
+"""The list of face crops: one CSV row a crop, with what training must know of it. Label 1 is fake, 0 is real."""
 
 import csv
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any, Literal
+
+from training.errors import TrainingError
 
 MANIFEST_NAME = "manifest.csv"
 
+Part = Literal["stop", "calibrate", "report"]
 
-@dataclass(frozen=True, slots=True)
+LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
+_RATE_OF_FRAMES = 30.0
+"""Frames a second of a list that numbers its frames but does not time them."""
+
+
+class ManifestError(TrainingError):
+    """The list cannot be used; the message names the file, the row and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CropRow:
-    """One face crop and where it came from. Label: 1 is fake, 0 is real."""
+    """One face crop and where it came from."""
 
     path: str
+    """Relative to the manifest; the last part may lie in a tar file: ``shard.tar/name.jpg``."""
+    dataset: str
+    method: str = ""
+    """What made the fake, where it is known."""
     label: int
+    split: str
+    """``train``, ``val`` or ``test``; other rows are kept and not used."""
     group: str
+    """Clips made of one another. A group lies in one split."""
+    person: str = ""
+    """Who is seen, where it is known. A person lies in one split."""
     clip: str
-    track_id: str
-    window: int
-    pts_seconds: float
-    size_px: float
-    sharpness: float
-    brightness: float
+    track_id: str = "t0"
+    window: int = 0
+    """Frames of one window are neighbours."""
+    pts_seconds: float = 0.0
+    box_x: float = 0.0
+    box_y: float = 0.0
+    box_w: float = 1.0
+    """The square face box, in widths of the image."""
+
+    @property
+    def sequence(self) -> tuple[str, str, str]:
+        """What is judged as one: a person in a clip."""
+        return self.dataset, self.clip, self.track_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +65,156 @@ class FailureRow:
 
 
 def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterable[CropRow | FailureRow]) -> None:
-    """Writes the rows with a heading."""
-    with path.open("w", newline="") as file:
+    """Writes the rows with a heading; a reader never sees half a file."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
+    unfinished.replace(path)
+
+
+def load_manifest(path: Path) -> list[CropRow]:
+    """The rows of a manifest that ``extract`` wrote, or of a list of shards (``shard,member,...,video,frame,box_*``).
+
+    Rows without a face box are left out. Raises ManifestError.
+    """
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        parse = _parse_shard_row if "shard" in (reader.fieldnames or []) else _parse_row
+        rows = [row for line, cells in enumerate(reader, 2) if (row := _parse(parse, cells, f"{path}, line {line}"))]
+    if not rows:
+        raise ManifestError(f"{path} lists no face crop.")
+    return list(_number_windows(rows)) if parse is _parse_shard_row else rows
+
+
+def find_crossings(rows: Iterable[CropRow]) -> list[str]:
+    """The groups and persons that are in more than one split, each with its splits: such a division is worthless."""
+    splits: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.split in {"train", "val", "test"}:
+            splits[f"group {row.group}"].add(row.split)
+            if row.person:
+                splits[f"person {row.person}"].add(row.split)
+    return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(splits.items()) if len(found) > 1]
+
+
+def hold_out(rows: Iterable[CropRow], people: dict[str, int]) -> list[CropRow]:
+    """Moves people of ``train`` to ``test``: so many of each data set named, chosen by the hash of their names."""
+    rows = list(rows)
+    held: set[tuple[str, str]] = set()
+    for dataset, count in people.items():
+        names = {row.person for row in rows if row.dataset == dataset and row.split == "train" and row.person}
+        in_order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+        held |= {(dataset, name) for name in in_order[:count]}
+    return [replace(row, split="test") if (row.dataset, row.person) in held else row for row in rows]
+
+
+def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
+    """Divides the people of ``val``: a quarter stops the training, a quarter calibrates, half is only reported.
+
+    Whoever shares a group or a person stays together. The largest families are dealt first, each to the part that
+    lacks most of its data sets and labels.
+
+    Returns:
+        The part of each group.
+    """
+    families = _find_families(rows)
+    shares: dict[Part, float] = {"report": 0.5, "calibrate": 0.25, "stop": 0.25}
+    totals: dict[tuple[str, int], int] = defaultdict(int)
+    for row in rows:
+        totals[row.dataset, row.label] += 1
+    filled: dict[Part, dict[tuple[str, int], float]] = {part: defaultdict(float) for part in shares}
+    parts: dict[str, Part] = {}
+    for family in sorted(families, key=lambda family: (-len(family), family[0].group)):
+        kinds = {(row.dataset, row.label) for row in family}
+        lacks = {
+            part: sum(1 - filled[part][kind] / (share * totals[kind]) for kind in kinds)
+            for part, share in shares.items()
+        }
+        chosen = max(lacks, key=lambda part: lacks[part])
+        for row in family:
+            parts[row.group] = chosen
+            filled[chosen][row.dataset, row.label] += 1
+    return parts
+
+
+def rows_of_part(rows: Iterable[CropRow], part: Part) -> list[CropRow]:
+    """The rows of ``val`` in one of its parts."""
+    val = [row for row in rows if row.split == "val"]
+    parts = part_of_val(val)
+    return [row for row in val if parts[row.group] == part]
+
+
+def sequences_of(rows: Iterable[CropRow]) -> list[list[CropRow]]:
+    """The rows of each person in each clip, in the order of time."""
+    sequences: dict[tuple[str, str, str], list[CropRow]] = defaultdict(list)
+    for row in rows:
+        sequences[row.sequence].append(row)
+    return [sorted(sequence, key=lambda row: row.pts_seconds) for sequence in sequences.values()]
+
+
+def _parse(parse: Any, cells: dict[str, str], place: str) -> CropRow | None:
+    try:
+        row: CropRow | None = parse(cells)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ManifestError(f"{place} cannot be read: {type(error).__name__} {error}") from error
+    return row
+
+
+def _parse_row(cells: dict[str, str]) -> CropRow:
+    numbers = {name: float(cells[name]) for name in ("pts_seconds", "box_x", "box_y", "box_w")}
+    texts = {
+        name: cells[name] for name in ("path", "dataset", "method", "split", "group", "person", "clip", "track_id")
+    }
+    return CropRow(label=LABELS[cells["label"]], window=int(cells["window"]), **texts, **numbers)  # type: ignore[arg-type]
+
+
+def _parse_shard_row(cells: dict[str, str]) -> CropRow | None:
+    if not cells["box_w"]:
+        return None
+    return CropRow(
+        path=f"{cells['shard']}/{cells['member']}",
+        dataset=cells["dataset"],
+        method=cells["method"],
+        label=LABELS[cells["label"]],
+        split=cells["split"],
+        group=cells["group"],
+        person=cells["person"],
+        clip=cells["video"],
+        pts_seconds=float(cells["frame"] or 0) / _RATE_OF_FRAMES,
+        box_x=float(cells["box_x"]),
+        box_y=float(cells["box_y"]),
+        box_w=float(cells["box_w"]),
+    )
+
+
+def _number_windows(rows: Iterable[CropRow]) -> Iterator[CropRow]:
+    """A gap in the numbers of the frames starts a window."""
+    for sequence in sequences_of(rows):
+        window, before = 0, sequence[0].pts_seconds
+        for row in sequence:
+            window += row.pts_seconds - before > 4 / _RATE_OF_FRAMES
+            before = row.pts_seconds
+            yield replace(row, window=window)
+
+
+def _find_families(rows: Iterable[CropRow]) -> list[list[CropRow]]:
+    """Rows that are tied by a group or a person, directly or through others (union-find)."""
+    parents: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        parents.setdefault(name, name)
+        while parents[name] != name:
+            parents[name] = parents[parents[name]]
+            name = parents[name]
+        return name
+
+    rows = list(rows)
+    for row in rows:
+        group = find(f"group {row.group}")
+        parents[group] = find(f"person {row.person}") if row.person else group
+    families: dict[str, list[CropRow]] = defaultdict(list)
+    for row in rows:
+        families[find(f"group {row.group}")].append(row)
+    return list(families.values())

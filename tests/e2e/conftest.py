@@ -130,6 +130,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_DATABASE_URL": database_url,
             "UNMASK_REDIS_URL": valkey_url(valkey),
             "UNMASK_STORAGE_URL": (folder / "clips").as_uri(),
+            "UNMASK_MODELS_DIR": str(folder / "models"),
             "UNMASK_STORAGE_RESERVE_BYTES": "0",
             "UNMASK_API_KEY": API_KEY,
             "UNMASK_API_PORT": str(port),

@@ -155,8 +155,8 @@ def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -
         [*demo, str(clip("portrait.mp4"))], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "model_untrained" in done.stdout
     assert "t0" in done.stdout
+    assert any(verdict in done.stdout for verdict in ("AUTHENTIC", "SUSPICIOUS", "MANIPULATED"))
     blank = subprocess.run(
         [*demo, str(clip("no_face.mp4"))], env=environment, capture_output=True, text=True, check=False
     )

@@ -1,29 +1,28 @@
-"""Extraction for training: the same crops as the service's, and a list of what failed."""
+"""Extraction: many clips, each told what became of it, and a run that goes on where it was interrupted."""
 
 import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from training.__main__ import _commands
-from worker.detector.config import DetectorConfig
-from worker.detector.sandbox import Sandbox, SandboxOptions
+from training.extract import take_shard
+from training.layouts import find_clips
+from training.manifest import ManifestError
 
 Clip = Callable[[str], Path]
 
 
 @pytest.fixture
 def videos(tmp_path: Path, clip: Clip) -> Path:
-    for label, name in [("real", "portrait.mp4"), ("fake", "two_people.mp4"), ("fake", "no_face.mp4")]:
+    for label, name in [("real", "portrait.mp4"), ("fake", "self_blended.mp4"), ("fake", "no_face.mp4")]:
         folder = tmp_path / "videos" / label
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(clip(name), folder / name)
-    (tmp_path / "videos" / "fake" / "notes.txt").write_text("not a video")
+    (tmp_path / "videos" / "fake" / "broken.mp4").write_text("not a video")
     return tmp_path / "videos"
 
 
@@ -32,28 +31,40 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_crops_are_those_of_the_service_and_failures_are_listed(videos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    done = CliRunner().invoke(_commands, ["extract", str(videos), str(out)])
+def run(*arguments: object) -> str:
+    done = CliRunner().invoke(_commands, ["extract", *map(str, arguments)])
     assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_crops_and_failures_are_listed_and_a_second_run_does_only_what_is_missing(videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(videos, out, "--shard", "1/2", "--processes", 1)
+    halfway = {path: path.stat().st_mtime_ns for path in (out / "records").iterdir()}
+    assert len(halfway) == 2
+    assert "32 crops; 2 clips" in run(videos, out, "--processes", 2)
+    assert {path: path.stat().st_mtime_ns for path in halfway} == halfway
+
     rows = read(out / "manifest.csv")
-    labels = [row["label"] for row in rows]
-    assert (labels.count("0"), labels.count("1")) == (16, 32)
-    failures = {row["clip"]: row["code"] for row in read(out / "failures.csv")}
-    assert failures == {"fake/no_face.mp4": "no_face", "fake/notes.txt": "not_a_video"}
-
-    sandbox = Sandbox(DetectorConfig(), SandboxOptions())
-    with (videos / "real" / "portrait.mp4").open("rb") as file:
-        (track,) = sandbox.extract(file, lambda _done, _total: None).tracks
-    sandbox.close()
-    for row, crop in zip([row for row in rows if row["label"] == "0"], track.usable, strict=True):
-        saved = cv2.imread(str(out / row["path"]))
-        assert saved is not None
-        assert np.array_equal(saved[..., ::-1], crop.image)
-        assert float(row["pts_seconds"]) == crop.pts_seconds
+    assert sorted(row["label"] for row in rows) == ["0"] * 16 + ["1"] * 16
+    assert {row["dataset"] for row in rows} == {"videos"}
+    assert all((out / row["path"]).exists() for row in rows)
+    failures = {Path(row["clip"]).name: row["code"] for row in read(out / "failures.csv")}
+    assert failures == {"no_face.mp4": "no_face", "broken.mp4": "not_a_video"}
 
 
-def test_an_empty_folder_is_said(tmp_path: Path) -> None:
-    done = CliRunner().invoke(_commands, ["extract", str(tmp_path), str(tmp_path / "out")])
-    assert done.exit_code == 1
-    assert "'real' or 'fake'" in done.output
+def test_a_clip_that_is_not_there_is_listed_and_the_run_goes_on(videos: Path, tmp_path: Path) -> None:
+    listed = videos / "clips.csv"
+    listed.write_text("path,label\nreal/portrait.mp4,real\nreal/absent.mp4,real\nreal/x.mp4,maybe\n")
+    assert "16 crops; 2 clips" in run(listed, tmp_path / "out", "--layout", "csv", "--processes", 1)
+    failures = {Path(row["clip"]).name: row["code"] for row in read(tmp_path / "out" / "failures.csv")}
+    assert failures == {"absent.mp4": "input_missing", "x.mp4": "bad_row"}
+
+
+def test_shards_are_disjoint_and_complete(videos: Path) -> None:
+    clips = find_clips(videos, "plain").clips
+    shards = [take_shard(clips, f"{index}/3") for index in (1, 2, 3)]
+    assert sorted((clip for shard in shards for clip in shard), key=lambda clip: str(clip.path)) == clips
+    for wrong in ("0/3", "4/3", "2", "a/b"):
+        with pytest.raises(ManifestError, match="i/n"):
+            take_shard(clips, wrong)

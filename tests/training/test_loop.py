@@ -1,0 +1,138 @@
+"""The training: it learns, a run that was killed goes on as if it had not been, bad data is refused."""
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tests.fixtures.clips import portrait, self_blended
+from tests.fixtures.models import TINY
+from training.config import ConfigError, DataConfig, SequenceConfig, StageConfig, TrainConfig, load_config
+from training.manifest import CropRow, ManifestError, write_rows
+from training.train import train
+from worker.detector.classifier import Classifier
+from worker.detector.config import CropConfig
+from worker.detector.crops import crop_face
+from worker.detector.types import Box, Face
+
+FACE = Face(Box(208, 132, 224, 224), confidence=1.0)
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Crops of one face in colours of many, real and blended, as a manifest."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for group in range(10):
+        colours = np.random.default_rng(group).uniform(0.6, 1.2, 3)
+        for label, scene in enumerate((portrait, self_blended)):
+            for index in range(12):
+                image = np.clip(scene(group + index / 25) * colours, 0, 255).astype(np.uint8)
+                name = f"{group}-{label}-{index}.png"
+                cv2.imwrite(str(folder / name), crop_face(image, FACE, CropConfig())[..., ::-1])
+                split = "train" if group < 4 else "val"
+                rows.append(
+                    CropRow(path=name, dataset="d", label=label, split=split, group=f"g{group}",
+                            clip=f"{group}-{label}", pts_seconds=index / 25)
+                )  # fmt: skip
+    write_rows(folder / "manifest.csv", CropRow, rows)
+    return folder / "manifest.csv"
+
+
+def make_config(manifest: Path) -> TrainConfig:
+    return TrainConfig(
+        data=DataConfig(manifest=manifest),
+        detector=TINY,
+        frames=StageConfig(steps=6, batch_pairs=4, evaluate_every=3, learning_rate=1e-3, warmup_steps=1),
+        sequences=StageConfig(steps=4, batch_pairs=2, evaluate_every=2, warmup_steps=1),
+        sequence=SequenceConfig(cached_pairs=4),
+        initial="random",
+        compile=False,
+        loaders=0,
+    )
+
+
+def weights(out: Path, stage: str) -> dict[str, torch.Tensor]:
+    saved: dict[str, torch.Tensor] = torch.load(out / f"{stage}.pt", weights_only=True)["model"]
+    return saved
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: Path) -> None:
+    config = make_config(data)
+    train(config, tmp_path / "whole")
+
+    class Killed(Exception):  # noqa: N818 (it is not an error of ours)
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        real_save, saves = torch.save, 0
+
+        def die_after_the_second_checkpoint(*arguments: object) -> None:
+            nonlocal saves
+            real_save(*arguments)  # type: ignore[arg-type]
+            saves += 1
+            if saves == 2:
+                raise Killed
+
+        patch.setattr(torch, "save", die_after_the_second_checkpoint)
+        with pytest.raises(Killed):
+            train(config, tmp_path / "killed")
+    train(config, tmp_path / "killed")
+    for stage in ("frames", "sequences"):
+        whole, resumed = weights(tmp_path / "whole", stage), weights(tmp_path / "killed", stage)
+        assert all(torch.equal(whole[name], resumed[name]) for name in whole), stage
+    models = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "killed")]
+    assert models[0] == models[1]
+    lines = (tmp_path / "whole" / "history.csv").read_text().splitlines()
+    assert lines[0] == "stage,step,loss,accuracy,stop_f1,stop_auc"
+    assert any((tmp_path / "whole" / "tensorboard").iterdir())
+
+
+def test_the_second_stage_leaves_a_frozen_backbone_alone(data: Path, tmp_path: Path) -> None:
+    config = make_config(data).model_copy(update={"frames": None})
+    train(config, tmp_path)
+    trained = weights(tmp_path, "sequences")
+    torch.manual_seed(config.seed)
+    start = Classifier(config.detector.classifier).state_dict()
+    assert all(torch.equal(trained[name], start[name]) for name in start if name.startswith(("backbone", "frame_head")))
+    assert not torch.equal(trained["attention.weight"], start["attention.weight"])
+
+
+def test_everything_learns_where_the_backbone_is_not_frozen(data: Path, tmp_path: Path) -> None:
+    config = load_config(
+        CONFIGS / "reference.yaml",
+        [f"data.manifest={data}", "data.weights={}", "initial=random", "detector.classifier.backbone=test_efficientnet",
+         "sequences.steps=1", "sequences.batch_pairs=1", "compile=false", "loaders=0"],
+    )  # fmt: skip
+    train(config, tmp_path)
+    assert (tmp_path / "model" / "manifest.json").exists()
+
+
+def test_a_person_on_both_sides_stops_the_training(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data.parent, tmp_path / "torn")
+    manifest = tmp_path / "torn" / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("g9", "g0"))
+    with pytest.raises(ManifestError, match="group g0: train, val"):
+        train(make_config(manifest), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.yaml")))
+def test_every_configuration_in_the_repository_is_valid(name: str) -> None:
+    config = load_config(CONFIGS / name, ["data.manifest=faces.csv"])
+    assert config.data.manifest == Path("faces.csv")
+
+
+def test_overrides_change_single_values_and_wrong_ones_are_named() -> None:
+    config = load_config(None, ["data.manifest=x.csv", "frames.steps=7", "data.without=[a, 'b*']"])
+    assert config.frames is not None
+    assert (config.frames.steps, config.data.without) == (7, ["a", "b*"])
+    with pytest.raises(ConfigError, match=r"frames\.steps"):
+        load_config(None, ["data.manifest=x.csv", "frames.steps=0"])
+    with pytest.raises(ConfigError, match="NAME=VALUE"):
+        load_config(None, ["frames.steps"])
+    with pytest.raises(ConfigError, match="surprise"):
+        load_config(None, ["data.manifest=x.csv", "surprise=1"])

@@ -1,0 +1,51 @@
+"""The bug that matters in this field is a second crop or a second normalisation: training sees what serving sees."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fixtures.models import TINY, make_model
+from training.extract import extract
+from training.images import ImageStore, read_crops
+from training.judge import judge_crops
+from training.layouts import LabelledClip
+from training.manifest import load_manifest, sequences_of
+from worker.detector.config import CropConfig, DetectorConfig
+from worker.detector.engines import make_engine
+from worker.detector.pipeline import Detector
+from worker.detector.sandbox import Sandbox, SandboxOptions
+from worker.detector.torch_engine import TorchEngine
+
+Clip = Callable[[str], Path]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.3])
+def test_a_clip_gives_training_and_serving_equal_crops_and_equal_logits(
+    clip: Clip, tmp_path: Path, scale: float
+) -> None:
+    config = DetectorConfig(classifier=TINY.classifier, crop=CropConfig(scale=scale))
+    manifest = make_model(tmp_path / "model", config)
+    video = clip("two_people.mp4")
+    labelled = LabelledClip(path=video, dataset="d", label=0, split="val", group="g")
+    extract([labelled], [], tmp_path / "crops", config, processes=1)
+    rows = load_manifest(tmp_path / "crops" / "manifest.csv")
+    store = ImageStore(tmp_path / "crops")
+
+    with Sandbox(config, SandboxOptions()) as sandbox, video.open("rb") as file:
+        tracks = sandbox.extract(file, lambda _done, _total: None).tracks
+    for sequence, track in zip(sequences_of(rows), tracks, strict=True):
+        served = np.stack([crop.image for crop in track.usable])
+        assert np.array_equal(read_crops(sequence, store, config.crop), served)
+
+    engine = make_engine(tmp_path / "model", manifest, device="cpu")
+    trained = judge_crops(rows, store, TorchEngine(tmp_path / "model", manifest, device="cpu"), manifest)
+    evaluated = judge_crops(rows, store, engine, manifest)
+    with Detector(manifest, engine, Sandbox(config, SandboxOptions())) as detector, video.open("rb") as file:
+        score = detector.analyze(file, lambda _phase, _done, _total: None).score
+    for by_torch, by_onnx, served_track in zip(trained, evaluated, score.tracks, strict=True):
+        assert by_onnx.logit == pytest.approx(served_track.logit, abs=1e-5)
+        assert by_torch.logit == pytest.approx(served_track.logit, abs=1e-4)
+        frames = [frame.logit for frame in score.frames if frame.track_id == served_track.track_id]
+        assert by_onnx.frame_logits == pytest.approx(tuple(frames), abs=1e-5)

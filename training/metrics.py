@@ -1,0 +1,105 @@
+"""How good a detector is: figures of scikit-learn, with intervals over people.
+
+Intervals are percentiles of a bootstrap (Efron, 1979) that draws whole groups: frames of one person are no
+independent witnesses.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import auc, average_precision_score, roc_curve
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+CALIBRATION_BINS = 10
+_FPRS = {"tpr_at_fpr_1": 0.01, "tpr_at_fpr_5": 0.05}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Items with labels (N,), probabilities (N,) and the group that each belongs to (N,)."""
+
+    labels: Labels
+    probabilities: Floats
+    groups: npt.NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        if not len(self.labels) == len(self.probabilities) == len(self.groups):
+            raise ValueError("labels, probabilities and groups differ in number")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and its 95 % interval; None where it needs both classes and there is one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+def measure(judged: Judged, *, threshold: float, resamples: int = 500, seed: int = 0) -> dict[str, Estimate]:
+    """All figures of a set, each with its interval.
+
+    Args:
+        judged: The items.
+        threshold: From this probability on an item counts as fake.
+        resamples: Of the bootstrap; 0 leaves the intervals out.
+        seed: Of the bootstrap.
+    """
+    values = _measure(judged, np.ones(len(judged.labels)), threshold)
+    rng = np.random.default_rng(seed)
+    names, members = np.unique(judged.groups, return_inverse=True)
+    drawn = []
+    for _ in range(resamples):
+        counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+        drawn.append(_measure(judged, counts[members].astype(np.float64), threshold))
+    return {name: _estimate(value, [draw[name] for draw in drawn]) for name, value in values.items()}
+
+
+def calibration_error(judged: Judged, weights: Floats) -> float:
+    """Expected calibration error over ten equal bins (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
+    bins = np.minimum((judged.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights * (judged.probabilities - judged.labels), CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def _measure(judged: Judged, weights: Floats, threshold: float) -> dict[str, float | None]:
+    figures = _confuse(judged, weights, threshold) | {"ece": calibration_error(judged, weights)}
+    chosen = weights > 0
+    labels, probabilities, weights = judged.labels[chosen], judged.probabilities[chosen], weights[chosen]
+    if labels.min() == labels.max():
+        return dict.fromkeys(["auc", "ap", "eer", *_FPRS]) | figures
+    false_rate, true_rate, _ = roc_curve(labels, probabilities, sample_weight=weights)
+    # Where the miss rate crosses the false-alarm rate.
+    crossing = np.argmin(np.abs(1 - true_rate - false_rate))
+    ranked: dict[str, float | None] = {
+        "auc": float(auc(false_rate, true_rate)),
+        "ap": float(average_precision_score(labels, probabilities, sample_weight=weights)),
+        "eer": float((1 - true_rate[crossing] + false_rate[crossing]) / 2),
+    }
+    at_fpr = {name: float(true_rate[false_rate <= rate].max()) for name, rate in _FPRS.items()}
+    return ranked | at_fpr | figures
+
+
+def _confuse(judged: Judged, weights: Floats, threshold: float) -> dict[str, float | None]:
+    says_fake, is_fake = judged.probabilities >= threshold, judged.labels == 1
+    hits, alarms = (float(weights[says_fake & kind].sum()) for kind in (is_fake, ~is_fake))
+    fakes, total = float(weights[is_fake].sum()), float(weights.sum())
+    rejections = total - fakes - alarms
+    return {
+        "accuracy": (hits + rejections) / total,
+        "precision": hits / (hits + alarms) if hits + alarms else None,
+        "recall": hits / fakes if fakes else None,
+        "fpr": alarms / (total - fakes) if total > fakes else None,
+        "f1": 2 * hits / (hits + alarms + fakes) if fakes else None,
+    }
+
+
+def _estimate(value: float | None, draws: Sequence[float | None]) -> Estimate:
+    known = [draw for draw in draws if draw is not None]
+    if value is None or not known:
+        return Estimate(value)
+    return Estimate(value, float(np.quantile(known, 0.025)), float(np.quantile(known, 0.975)))

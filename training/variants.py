@@ -1,0 +1,70 @@
+"""Videos as they look after a site has worked on them: the same pictures, encoded anew, smaller, darker, brighter."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from training.errors import TrainingError
+
+
+class UnreadableVideoError(TrainingError):
+    """The video cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """How a video is encoded anew with H.264."""
+
+    crf: int = 20
+    scale: float = 1.0
+    brightness: float = 0.0  # of 255
+
+
+VARIANTS = {
+    "encoded again, CRF 20": Variant(),
+    "low bit rate, CRF 36": Variant(crf=36),
+    "half resolution": Variant(scale=0.5),
+    "darkened by 50": Variant(brightness=-50),
+    "brightened by 50": Variant(brightness=50),
+}
+"""What is done to videos for the table of robustness."""
+
+_SECONDS_MAX = 40.0
+"""As much of a video as eight windows reach."""
+
+
+def encode_variant(source: Path, out: Path, variant: Variant) -> None:
+    """Encodes a video anew, rotation applied, without sound. Raises UnreadableVideoError."""
+    try:
+        with av.open(source) as old, av.open(out, "w") as new:
+            shown = old.streams.video[0]
+            options = {"crf": str(variant.crf), "preset": "veryfast"}
+            rate = shown.average_rate or Fraction(25)
+            stream = new.add_stream("libx264", rate=rate, options=options)
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.time_base = Fraction(1, 90_000)
+            for frame in old.decode(shown):
+                if frame.pts is None or frame.time_base is None or frame.time is None:
+                    continue
+                if frame.time > _SECONDS_MAX:
+                    break
+                changed = av.VideoFrame.from_ndarray(_change(frame, variant), format="rgb24")
+                if not stream.codec_context.is_open:
+                    stream.width, stream.height = changed.width, changed.height
+                changed.pts, changed.time_base = round(frame.time * 90_000), Fraction(1, 90_000)
+                new.mux(stream.encode(changed))
+            new.mux(stream.encode(None))
+    except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
+        raise UnreadableVideoError(f"{source}: {error}") from error
+
+
+def _change(frame: av.VideoFrame, variant: Variant) -> np.ndarray:
+    width, height = (max(round(side * variant.scale) // 2 * 2, 2) for side in (frame.width, frame.height))
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
+    if variant.brightness:
+        pixels = np.clip(pixels.astype(np.float32) + variant.brightness, 0, 255).astype(np.uint8)
+    turns = round(frame.rotation / 90)
+    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
