@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NoReturn
 
 import typer
+from pydantic import ValidationError
 
 _commands = typer.Typer(
     no_args_is_help=True,
@@ -45,16 +46,14 @@ def extract(
     processes: Processes = _CORES,
 ) -> None:
     """Cut the faces out of videos exactly as the service does. Goes on where it was interrupted."""
-    from training.extract import check_splits, take_shard
     from training.extract import extract as run
+    from training.layouts import Found, find_clips
     from training.layouts import balance as keep_balanced
-    from training.layouts import find_clips
     from worker.detector.config import DetectorConfig
 
     found = find_clips(videos, layout)
-    clips = keep_balanced(found.clips) if balance else found.clips
-    check_splits(clips)
-    crops, failures = run(take_shard(clips, shard), found.failures, out, DetectorConfig(), processes=processes)
+    chosen = Found(keep_balanced(found.clips), found.failures) if balance else found
+    crops, failures = run(chosen, out, DetectorConfig(), shard=shard, processes=processes)
     typer.echo(f"{crops} crops; {failures} clips or rows gave none (see {out / 'failures.csv'}).")
 
 
@@ -81,7 +80,7 @@ def train(
     override: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as in frames.steps=100.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave a data set out; 'dfdc*' is a pattern.")] = None,
 ) -> None:
-    """Train a model, or go on with one that was interrupted. Several GPUs: torchrun -m training train ..."""
+    """Train a model, or go on with one. Several GPUs: torchrun --nproc-per-node 4 -m training train ..."""
     import json
 
     from training.config import load_config
@@ -99,22 +98,25 @@ def calibrate(
     suspicious: Annotated[float, typer.Option(help="False-positive rate of SUSPICIOUS.")] = 0.05,
     manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
 ) -> None:
-    """Set temperature, bias and thresholds on the calibration part of 'val'; changes the model's manifest."""
-    from training.calibrate import Targets
+    """Set temperature, bias, thresholds, and whether the Transformer has a say, on the calibration part of 'val'."""
+    from training.calibrate import Targets, choose_correction
     from training.calibrate import calibrate as fit
+    from training.evaluate import left_out
     from training.images import ImageStore
     from training.judge import judge_crops
-    from training.manifest import load_manifest, rows_of_part
-    from training.release import write_manifest
+    from training.manifest import is_one_of, load_manifest, rows_of_part
+    from training.release import with_scoring, write_manifest
     from worker.detector.engines import make_engine
     from worker.detector.manifest import load_manifest as load_model
 
-    known = load_model(model)
+    targets, known = Targets(suspicious, manipulated), load_model(model)
+    whole = with_scoring(known, known.detector.scoring.model_copy(update={"correction_weight": 1.0}))
     rows = rows_of_part(load_manifest(manifest), "calibrate")
-    items = judge_crops(rows, ImageStore(manifest.parent), make_engine(model, known, device="auto"), known)
-    scoring = fit(items, known.detector.scoring, Targets(suspicious, manipulated))
-    detector = known.detector.model_copy(update={"scoring": scoring})
-    write_manifest(model, known.model_copy(update={"detector": detector}))
+    rows = [row for row in rows if not is_one_of(row.dataset, left_out(known))]
+    items = judge_crops(rows, ImageStore(manifest.parent), make_engine(model, known, device="auto"), whole)
+    chosen = whole.detector.scoring.model_copy(update={"correction_weight": choose_correction(items)})
+    scoring = fit(items, chosen, targets)
+    write_manifest(model, with_scoring(known, scoring))
     typer.echo(f"Calibrated on {len(items)} items: {scoring.model_dump_json()}")
 
 
@@ -190,7 +192,7 @@ def main() -> None:
 
     try:
         _commands()
-    except (CheckpointError, EngineError, SandboxError, TrainingError) as error:
+    except (CheckpointError, EngineError, SandboxError, TrainingError, ValidationError) as error:
         _give_up(str(error))
 
 

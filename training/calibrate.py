@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
+from sklearn.metrics import roc_auc_score
 
 from training.errors import TrainingError
 from training.judge import Item
@@ -34,21 +35,36 @@ class Targets:
             )
 
 
+def choose_correction(items: Sequence[Item]) -> float:
+    """1 where sequences are told apart better with the Transformer than by the mean of their frame logits, else 0."""
+    clips = [item for item in items if item.is_sequence and item.logit is not None and item.mean_logit is not None]
+    labels = [item.label for item in clips]
+    if len(set(labels)) < 2:
+        return 1.0
+    with_it, without = (roc_auc_score(labels, logits) for logits in zip(*_logits(clips), strict=True))
+    return 1.0 if with_it >= without else 0.0
+
+
 def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
     """Fits temperature and bias (Platt, 1999) by maximum likelihood, then the thresholds on the real items.
 
+    Thresholds come from sequences, which is what the service judges, where a quantile of so few can be told at all: at
+    least one by the rate. Else single frames, whose logits scatter more, take part.
+
     Args:
-        items: Judged, of the calibration part.
+        items: Of the calibration part, judged with the whole of the Transformer's correction.
         scoring: As it is; what is not fitted is kept.
         targets: The false-positive rates.
 
     Raises:
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
     """
-    judged = [(item.logit, item.label) for item in items if item.logit is not None]
-    logits, labels = np.array([logit for logit, _ in judged]), np.array([label for _, label in judged])
+    judged = [item for item in items if item.logit is not None and item.mean_logit is not None]
+    labels = np.array([item.label for item in judged])
     if not 0 < labels.sum() < len(labels):
         raise CalibrationError("The calibration part of 'val' needs real and fake items.")
+    whole, mean = np.array(_logits(judged)).T
+    logits = mean + scoring.correction_weight * (whole - mean)
 
     def loss(parameters: np.ndarray) -> float:
         slope, bias = parameters
@@ -59,17 +75,28 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
     if slope <= 0:
         raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
     fitted = scoring.model_copy(update={"temperature": float(1 / slope), "bias": float(bias)})
-    reals = np.sort([to_probability(float(logit), fitted) for logit in logits[labels == 0]])
+    probabilities = np.array([to_probability(float(logit), fitted) for logit in logits])
+    are_real, are_sequences = labels == 0, np.array([item.is_sequence for item in judged])
+
+    def threshold(rate: float) -> float:
+        sequences = probabilities[are_real & are_sequences]
+        return _threshold(np.sort(sequences if len(sequences) * rate >= 1 else probabilities[are_real]), rate)
+
+    suspicious_at = threshold(targets.suspicious)
     return ScoringConfig.model_validate(
         fitted.model_dump()
         | {
-            "suspicious_at": _threshold(reals, targets.suspicious),
+            "suspicious_at": suspicious_at,
             "suspicious_false_positive_rate": targets.suspicious,
-            "manipulated_at": _threshold(reals, targets.manipulated),
+            "manipulated_at": max(threshold(targets.manipulated), suspicious_at),
             "manipulated_false_positive_rate": targets.manipulated,
             "calibrated": True,
         }
     )
+
+
+def _logits(items: Sequence[Item]) -> list[tuple[float, float]]:
+    return [(item.logit or 0.0, item.mean_logit or 0.0) for item in items]
 
 
 def _threshold(reals: np.ndarray, rate: float) -> float:

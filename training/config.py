@@ -1,13 +1,14 @@
 """Everything that a run can be told: one typed record, read from YAML, each value with its reason."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from training.errors import TrainingError
 from worker.detector.config import DetectorConfig
+from worker.detector.manifest import Name
 
 HISTORY_NAME = "history.csv"
 """What a run measured, step by step, beside its model."""
@@ -129,11 +130,17 @@ class SequenceConfig(_Record):
     cached_pairs: Count = 1500
     """Pairs whose features are computed, where the backbone is frozen."""
 
+    @model_validator(mode="after")
+    def _shortest_first(self) -> Self:
+        if self.frames_min > self.frames_max:
+            raise ValueError("frames_min is larger than frames_max")
+        return self
+
 
 class TrainConfig(_Record):
     """A run."""
 
-    name: str = "detector"
+    name: Name = "detector"
     """Of the model."""
     seed: int = 0
     """Of everything that is drawn."""
@@ -156,11 +163,17 @@ class TrainConfig(_Record):
     loaders: Annotated[int, Field(ge=0)] = 1
     """Processes that make batches."""
 
+    @model_validator(mode="after")
+    def _has_a_stage(self) -> Self:
+        if self.frames is None and self.sequences is None:
+            raise ValueError("'frames' and 'sequences' are both null: there is nothing to train")
+        return self
+
 
 def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
     """A configuration from YAML with overrides such as ``frames.steps=100``. Raises ConfigError."""
     try:
-        content: Any = yaml.safe_load(path.read_text()) if path else {}
+        content: Any = (yaml.safe_load(path.read_text()) if path else None) or {}
         for override in overrides:
             place, equals, value = override.partition("=")
             if not equals:
@@ -178,5 +191,7 @@ def load_config(path: Path | None, overrides: list[str]) -> TrainConfig:
 
 def _set(content: dict[str, Any], place: list[str], value: Any) -> None:
     for name in place[:-1]:
-        content = content.setdefault(name, {})
+        if not isinstance(content.get(name), dict):
+            content[name] = {}
+        content = content[name]
     content[place[-1]] = value

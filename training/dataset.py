@@ -3,7 +3,6 @@
 Each batch follows from the seed and its number alone, so a run that is continued sees what it would have seen.
 """
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from training.blend import Portrait, blend_clip, draw_blend
 from training.config import SequenceConfig, TrainConfig
 from training.images import Clip, ImageStore, face_of
 from training.landmarks import load_landmarks
-from training.manifest import CropRow, ManifestError, sequences_of
+from training.manifest import CropRow, ManifestError, is_one_of, sequences_of
 from worker.detector.crops import crop_face
 from worker.detector.transforms import normalise
 from worker.detector.types import Floats, Image
@@ -38,13 +37,13 @@ class Example:
 
 def keep_data_sets(rows: Iterable[CropRow], *, without: Sequence[str]) -> list[CropRow]:
     """The rows of all data sets but those left out, by name or pattern."""
-    return [row for row in rows if not any(fnmatch.fnmatch(row.dataset, pattern) for pattern in without)]
+    return [row for row in rows if not is_one_of(row.dataset, without)]
 
 
 class Pairs:
-    """Draws pairs. Without fakes in the rows all of them are pseudo-fakes.
+    """Draws pairs; where no data set has reals and fakes, all of them are pseudo-fakes.
 
-    Raises ManifestError where there is no real face to train on.
+    Raises ManifestError where there is no real face to train on, or none in clips that are long enough.
     """
 
     def __init__(self, rows: Sequence[CropRow], store: ImageStore, config: TrainConfig) -> None:
@@ -58,6 +57,7 @@ class Pairs:
             self._clips[first.dataset, first.label].append(clip)
             if first.label == 0:
                 self._originals[first.dataset, first.group].append(clip)
+        self._long: dict[tuple[str, int, int], list[Clip]] = {}
         names = sorted({name for name, _ in self._clips})
         self._with_reals = [name for name in names if (name, 0) in self._clips]
         self._with_both = [name for name in self._with_reals if (name, 1) in self._clips]
@@ -65,7 +65,7 @@ class Pairs:
             raise ManifestError("There is no real face in split 'train'.")
 
     def draw(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
-        """A real and a fake of one data set, cut, degraded and mirrored alike.
+        """A real and a fake of one data set, turned, mirrored and degraded alike.
 
         Args:
             rng: All that is drawn comes from it.
@@ -107,16 +107,23 @@ class Pairs:
         return finish(real, reals, 0), finish(fake, fakes, 1)
 
     def _draw_data_set(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
-        if frames_min > 1:
-            names = [name for name in names if any(len(clip) >= frames_min for clip in self._clips[name, 0])]
-        weights = np.array([self._config.data.weights.get(name, 1.0) for name in names])
-        return names[rng.choice(len(names), p=weights / weights.sum())]
+        labels = (0,) if names is self._with_reals else (0, 1)
+        fit = [name for name in names if all(self._find_clips(name, label, frames_min) for label in labels)]
+        if not fit:
+            raise ManifestError(f"No data set has clips of {frames_min} frames. Set sequence.frames_min lower.")
+        weights = np.array([self._config.data.weights.get(name, 1.0) for name in fit])
+        return fit[rng.choice(len(fit), p=weights / weights.sum())]
 
     def _draw_clip(self, dataset: str, label: int, rng: Rng, frames_min: int) -> Clip:
-        clips = self._clips[dataset, label]
-        while len(clip := clips[rng.integers(len(clips))]) < frames_min:
-            pass
-        return clip
+        clips = self._find_clips(dataset, label, frames_min)
+        return clips[rng.integers(len(clips))]
+
+    def _find_clips(self, dataset: str, label: int, frames_min: int) -> list[Clip]:
+        """The clips that are long enough; remembered, since each draw asks."""
+        key = dataset, label, frames_min
+        if key not in self._long:
+            self._long[key] = [clip for clip in self._clips[dataset, label] if len(clip) >= frames_min]
+        return self._long[key]
 
     def _cut(self, clip: Clip, rng: Rng, frames_min: int, frames_max: int) -> Clip:
         count = int(rng.integers(frames_min, min(frames_max, len(clip)) + 1))

@@ -1,6 +1,5 @@
 """How good a model is on what it has not seen: figures with intervals, tables, pictures, every item."""
 
-import fnmatch
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,8 @@ from training.config import HISTORY_NAME
 from training.figures import Report, measure_aucs, summarise
 from training.images import ImageStore
 from training.judge import Item, LabelledFile, judge_clips, judge_crops, judge_stills, read_list
-from training.manifest import CropRow, ManifestError, hold_out, load_manifest, rows_of_part
-from training.report import write_report
+from training.manifest import CropRow, ManifestError, hold_out, is_one_of, load_manifest, rows_of_part
+from training.report import Evaluated, write_report
 from training.variants import VARIANTS, UnreadableVideoError, encode_variant
 from worker.detector.engines import make_engine
 from worker.detector.manifest import BUNDLED_MODEL, Manifest
@@ -62,7 +61,8 @@ def run_evaluation(evaluation: Evaluation, out: Path) -> Report:
         degraded = {name: measure_aucs(judged, model.detector.scoring) for name, judged in table.items()}
     datasets = summarise(items, model.detector.scoring)
     history = folder.parent / HISTORY_NAME
-    write_report(out, model, items, datasets, robustness=degraded, history=history)
+    evaluated = Evaluated(model=model, items=items, datasets=datasets, robustness=degraded, rows=evaluation.rows)
+    write_report(out, evaluated, history=history)
     return datasets
 
 
@@ -82,7 +82,7 @@ def _make_judge(evaluation: Evaluation, folder: Path, model: Manifest) -> Callab
     if evaluation.rows == "unseen":
         rows = choose_unseen(rows, model)
     if evaluation.only:
-        rows = [row for row in rows if any(fnmatch.fnmatch(row.dataset, pattern) for pattern in evaluation.only)]
+        rows = [row for row in rows if is_one_of(row.dataset, evaluation.only)]
     if not rows:
         raise ManifestError(f"{evaluation.manifest} has nothing that the model has not seen. Give --rows all.")
     store = ImageStore(evaluation.manifest.parent)
@@ -93,15 +93,29 @@ def _judge_variant(files: Sequence[LabelledFile], folder: Path, change: str | No
     if change is None:
         return judge_clips(files, folder, processes=processes)
     with tempfile.TemporaryDirectory() as scratch:
-        encoded = []
+        encoded, unreadable = [], []
         for number, file in enumerate(files):
             path = Path(scratch, f"{number}.mp4")
             try:
                 encode_variant(file.path, path, VARIANTS[change])
             except UnreadableVideoError:
-                path = file.path  # it fails when it is judged, with its code
+                unreadable.append(file)
+                continue
             encoded.append(replace(file, path=path))
-        return judge_clips(encoded, folder, processes=processes)
+        return [*judge_clips(encoded, folder, processes=processes), *map(_not_encoded, unreadable)]
+
+
+def _not_encoded(file: LabelledFile) -> Item:
+    return Item(
+        path=file.name, label=file.label, dataset=file.dataset, group=file.group, is_sequence=True, code="not_encoded"
+    )
+
+
+def left_out(manifest: Manifest) -> list[str]:
+    """The patterns of data sets that a model was not trained on, so that it can be measured on them."""
+    config = manifest.provenance.config if manifest.provenance else {}
+    without: list[str] = config.get("data", {}).get("without", [])
+    return without
 
 
 def choose_unseen(rows: Sequence[CropRow], manifest: Manifest) -> list[CropRow]:
@@ -111,11 +125,10 @@ def choose_unseen(rows: Sequence[CropRow], manifest: Manifest) -> list[CropRow]:
     left out. A model that does not say how it was trained gets the rows of ``val`` and ``test``.
     """
     data = manifest.provenance.config.get("data", {}) if manifest.provenance else {}
-    without: list[str] = data.get("without", [])
     rows = hold_out(rows, data.get("hold_out", {}))
     reported = (
         [row for row in rows if row.split == "val"] if manifest.provenance is None else rows_of_part(rows, "report")
     )
     chosen = {row.path for row in reported} | {row.path for row in rows if row.split == "test"}
-    chosen |= {row.path for row in rows if any(fnmatch.fnmatch(row.dataset, pattern) for pattern in without)}
+    chosen |= {row.path for row in rows if is_one_of(row.dataset, left_out(manifest))}
     return [row for row in rows if row.path in chosen]

@@ -41,8 +41,7 @@ def clip_judged(items: Iterable[Item]) -> Judged:
 def mean_judged(items: Iterable[Item], scoring: ScoringConfig) -> Judged:
     """Every sequence, by the mean of its frame logits."""
     clips = [item for item in items if item.is_sequence]
-    means = [[logit for logit in item.frame_logits if logit is not None] for item in clips]
-    return _judged(clips, [_probability(float(np.mean(mean)) if mean else None, scoring) for mean in means])
+    return _judged(clips, [_probability(item.mean_logit, scoring) for item in clips])
 
 
 def _summarise_set(items: Sequence[Item], scoring: ScoringConfig) -> Report:

@@ -14,9 +14,9 @@ from rich.progress import track as show_progress
 
 from app.states import Verdict
 from training.augment import Degradation, degrade
-from training.images import Clip, ImageStore, read_crops
+from training.images import Clip, ImageError, ImageStore, read_crops
 from training.manifest import LABELS, CropRow, ManifestError, sequences_of
-from training.stills import find_face_crops
+from training.stills import UNREADABLE, find_face_crops
 from worker.detector.engines import Engine
 from worker.detector.manifest import Manifest
 from worker.detector.pipeline import Detector, make_detector
@@ -42,11 +42,13 @@ class Item:
     frame_logits: tuple[float | None, ...] = ()
     """None for a frame in which no face could be judged."""
     logit: float | None = None
+    mean_logit: float | None = None
+    """Of the frames of the person that decided: the clip without the Transformer."""
     probability: float | None = None
     verdict: Verdict = Verdict.NOT_EVALUATED
     reasons: tuple[str, ...] = ()
     code: str | None = None
-    """Why the file could not be read."""
+    """Why it could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +86,22 @@ def judge_crops(
     manifest: Manifest,
     degradation: Degradation | None = None,
 ) -> list[Item]:
-    """Judges the sequences of a manifest; ``degradation`` is done to their crops first."""
+    """Judges the clips of a manifest; ``degradation`` is done to their crops first."""
     detector = manifest.detector
-    items = []
-    for clip in show_progress(sequences_of(rows), "sequences"):
-        crops = read_crops(clip, store, detector.crop)
-        if degradation is not None:
-            crops = np.stack(degrade(list(crops), degradation))
-        times: Floats = np.array([row.pts_seconds for row in clip], np.float32)
-        score = score_sequence(engine, crops, times, detector)
-        items.append(_conclude(_make_item(clip, detector.faces.frames_min), score, manifest))
-    return items
+    clips: dict[tuple[str, int, str], list[Item]] = defaultdict(list)
+    for sequence in show_progress(sequences_of(rows), "sequences"):
+        item = _make_item(sequence, detector.faces.frames_min)
+        try:
+            crops = read_crops(sequence, store, detector.crop)
+        except ImageError:
+            judged = replace(item, frame_logits=(None,) * len(sequence), code=UNREADABLE)
+        else:
+            if degradation is not None:
+                crops = np.stack(degrade(list(crops), degradation))
+            times: Floats = np.array([row.pts_seconds for row in sequence], np.float32)
+            judged = _conclude(item, score_sequence(engine, crops, times, detector), manifest)
+        clips[item.dataset, item.label, sequence[0].clip].append(judged)
+    return [_merge(people) for people in clips.values()]
 
 
 def judge_stills(
@@ -108,11 +115,11 @@ def judge_stills(
     """Judges still images: the faces of one video, in the order of its frames, are one sequence."""
     contents = (file.path.read_bytes() if file.path.is_file() else b"" for file in files)
     found = find_face_crops(contents, manifest.detector, processes=processes)
-    videos: dict[tuple[str, str], list[tuple[LabelledFile, FaceCrop | str]]] = defaultdict(list)
+    videos: dict[tuple[str, int, str], list[tuple[LabelledFile, FaceCrop | str]]] = defaultdict(list)
     for file, crop in zip(files, show_progress(found, "stills", total=len(files)), strict=True):
         if degradation is not None and isinstance(crop, FaceCrop):
             crop = replace(crop, image=degrade([crop.image], degradation)[0])  # noqa: PLW2901
-        videos[file.dataset, file.video].append((file, crop))
+        videos[file.dataset, file.label, file.video].append((file, crop))
     return [
         _judge_video(sorted(video, key=lambda pair: pair[0].frame), engine, manifest)
         for video in show_progress(videos.values(), "sequences")
@@ -145,9 +152,11 @@ def _judge_clip(file: LabelledFile) -> Item:
     except OSError:
         return replace(item, code="input_missing")
     deciding = [frame.logit for frame in score.frames if frame.track_id == score.decided_by]
+    known = [logit for logit in deciding if logit is not None]
     return replace(
         item,
         frame_logits=tuple(deciding),
+        mean_logit=float(np.mean(known)) if known else None,
         logit=next((track.logit for track in score.tracks if track.track_id == score.decided_by), None),
         probability=score.probability,
         verdict=score.verdict,
@@ -171,15 +180,21 @@ def _judge_video(video: Sequence[tuple[LabelledFile, FaceCrop | str]], engine: E
     return replace(judged, frame_logits=(*judged.frame_logits, *unseen))
 
 
-def _make_item(clip: Clip, frames_min: int) -> Item:
-    first = clip[0]
+def _make_item(sequence: Clip, frames_min: int) -> Item:
+    first = sequence[0]
     return Item(
-        path=first.path if len(clip) == 1 else first.clip,
+        path=first.path if len(sequence) == 1 else first.clip,
         label=first.label,
         dataset=first.dataset,
         group=first.person or first.group,
-        is_sequence=len(clip) >= frames_min,
+        is_sequence=len(sequence) >= frames_min,
     )
+
+
+def _merge(people: Sequence[Item]) -> Item:
+    """The item of a clip: as in serving, its most manipulated person decides."""
+    worst = max(people, key=lambda item: (item.is_sequence, -1.0 if item.probability is None else item.probability))
+    return replace(worst, frame_logits=tuple(logit for item in people for logit in item.frame_logits))
 
 
 def _conclude(item: Item, score: SequenceScore, manifest: Manifest) -> Item:
@@ -188,6 +203,7 @@ def _conclude(item: Item, score: SequenceScore, manifest: Manifest) -> Item:
         item,
         frame_logits=tuple(score.frame_logits.tolist()),
         logit=score.logit,
+        mean_logit=float(score.frame_logits.mean()),
         probability=probability,
         verdict=judge(probability, manifest.detector.scoring),
     )

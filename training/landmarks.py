@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track as show_progress
 
+from training.errors import TrainingError
 from training.images import ImageStore, face_of
 from training.manifest import CropRow
 from worker.detector.config import CropConfig
 from worker.detector.crops import crop_face
 from worker.detector.types import Floats
-
-LANDMARKS_NAME = "landmarks.npz"
 
 _MESH = {
     "oval": "10 338 297 332 284 251 389 356 454 323 361 288 397 365 379 378 400 377 152 148 176 149 150 136 172 58 132 "
@@ -40,15 +39,20 @@ POINTS = _start
 """How many points are kept of a face."""
 _KEPT = [int(point) for points in _MESH.values() for point in points.split()]
 
+
+class LandmarksError(TrainingError):
+    """The landmarks cannot be had."""
+
+
 _VIEW = CropConfig(size_px=256, scale=2.0, upright=False)
 """The landmark model looks for the face first, and finds none that fills the image."""
 _MEMORY_MAX_BYTES = 6 * 2**30
 
 
 def load_landmarks(path: Path) -> dict[str, Floats]:
-    """Landmarks by the path of the crop, (POINTS, 2) in widths of the image; empty where the file is missing."""
+    """Landmarks by the path of the crop, (POINTS, 2) in widths of the image. Raises LandmarksError."""
     if not path.exists():
-        return {}
+        raise LandmarksError(f"{path} is missing. Run 'python -m training landmarks', or set data.landmarks=null.")
     with np.load(path, allow_pickle=False) as stored:
         points = stored["points"].astype(np.float32)
         return dict(zip(stored["paths"].tolist(), points, strict=True))

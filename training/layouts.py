@@ -169,7 +169,7 @@ def _read_celeb_df_disjoint(root: Path) -> Iterator[LabelledClip]:
         people = clip.person.split()
         splits = {_split_of(person, test_share=_TEST_SHARE) for person in people}
         split = splits.pop() if len(splits) == 1 else "unused"
-        yield replace(clip, split=split, person=people[0] if split != "unused" else "")
+        yield replace(clip, split=split)
 
 
 def _read_dfdc(root: Path) -> Iterator[LabelledClip | FailureRow]:

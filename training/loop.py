@@ -6,62 +6,25 @@ from its own seed.
 
 import csv
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Any
 
-import cv2
 import torch
 from rich.console import Console
 from rich.progress import track as show_progress
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, distributed, nn
-from torch.amp.autocast_mode import autocast
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from training.config import HISTORY_NAME, StageConfig, TrainConfig
+from training.device import Device
 from worker.detector.classifier import Classifier
 
 _LOG_EVERY = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where a process computes, and which of how many it is."""
-
-    torch: torch.device
-    rank: int = 0
-    count: int = 1
-
-    @classmethod
-    def start(cls, config: TrainConfig) -> Self:
-        """The device of this process; under ``torchrun`` it joins the others."""
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        count = int(os.environ.get("WORLD_SIZE", "1"))
-        has_gpu = torch.cuda.is_available()
-        if count == 1:
-            return cls(torch.device("cuda" if has_gpu else "cpu"))
-        if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if has_gpu else "gloo")
-        if has_gpu:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        return cls(torch.device("cuda" if has_gpu else "cpu"), distributed.get_rank(), count)
-
-    @property
-    def is_first(self) -> bool:
-        """Whether this process writes files."""
-        return self.rank == 0
-
-    def autocast(self) -> autocast:
-        """Half precision on a GPU; processors without bfloat16 only lose by it."""
-        has_bfloat16 = self.torch.type == "cuda" and torch.cuda.is_bf16_supported()
-        dtype = torch.bfloat16 if has_bfloat16 else torch.float16
-        return autocast(self.torch.type, dtype, enabled=self.torch.type == "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +73,9 @@ class HistoryRow:
     stop_auc: float | None = None
 
 
+_HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
+
+
 def run_stage(
     stage: Stage, model: Classifier, *, config: TrainConfig, out: Path, device: Device, console: Console
 ) -> None:
@@ -125,37 +91,48 @@ def run_stage(
     """
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(stage.learns(name))
-    with SummaryWriter(str(out / "tensorboard")) as writer, (out / HISTORY_NAME).open("a", newline="") as file:
-        history = _History(file, writer)
-        runner = _Runner(stage, model, config, device, history=history, path=out / f"{stage.name}.pt")
-        runner.resume()
-        batches = None if runner.state.is_done else stage.make_batches()
-        while batches is not None and not runner.state.is_done:
-            end = min(runner.state.step + stage.config.evaluate_every, stage.config.steps)
-            loaded = load_batches(batches, range(runner.state.step, end), config)
-            steps = end - runner.state.step
-            runner.advance(show_progress(loaded, f"{stage.name} {end}", steps, console=console))
-            figures = runner.look()
-            console.print(f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}")
+    history = _History(out, stage.name) if device.is_first else None
+    runner = _Runner(stage, model, config, device, history=history, path=out / f"{stage.name}.pt")
+    runner.resume()
+    batches = None if runner.state.is_done else stage.make_batches()
+    while batches is not None and not runner.state.is_done:
+        end = min(runner.state.step + stage.config.evaluate_every, stage.config.steps)
+        loaded = load_batches(batches, range(runner.state.step, end), config)
+        steps = end - runner.state.step
+        runner.advance(show_progress(loaded, f"{stage.name} {end}", steps, console=console))
+        figures = runner.look()
+        console.print(f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}")
     model.load_state_dict(runner.best)
 
 
 class _History:
-    """Writes what is measured, for people who plot and for TensorBoard."""
+    """What is measured, in a CSV for people who plot and for TensorBoard."""
 
-    def __init__(self, file: TextIO, writer: SummaryWriter) -> None:
-        self._file, self._writer = file, writer
-        self._rows = csv.DictWriter(file, [field.name for field in fields(HistoryRow)])
-        if file.tell() == 0:
-            self._rows.writeheader()
+    def __init__(self, out: Path, stage: str) -> None:
+        self._out, self._stage = out, stage
+        self._path = out / HISTORY_NAME
+
+    def start(self, step: int) -> None:
+        """Forgets what was measured after a step: it is done again."""
+        kept = []
+        if self._path.exists():
+            with self._path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            kept = [row for row in rows if row["stage"] != self._stage or int(row["step"]) <= step]
+        with self._path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, _HISTORY_COLUMNS)
+            writer.writeheader()
+            writer.writerows(kept)
+        self._tensorboard = SummaryWriter(str(self._out / "tensorboard"), purge_step=step + 1)
 
     def add(self, row: HistoryRow) -> None:
+        """Adds a line."""
         values = asdict(row)
-        self._rows.writerow(values)
-        self._file.flush()
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, _HISTORY_COLUMNS).writerow(values)
         for name, value in values.items():
             if isinstance(value, float):
-                self._writer.add_scalar(f"{row.stage}/{name}", value, row.step)
+                self._tensorboard.add_scalar(f"{row.stage}/{name}", value, row.step)
 
 
 class _Runner:
@@ -168,7 +145,7 @@ class _Runner:
         config: TrainConfig,
         device: Device,
         *,
-        history: _History,
+        history: _History | None,
         path: Path,
     ) -> None:
         self._stage, self._model, self._seed, self._device = stage, model, config.seed, device
@@ -183,12 +160,13 @@ class _Runner:
 
     def resume(self) -> None:
         """Goes on from the last look, if there was one."""
-        if not self._path.exists():
-            return
-        saved = torch.load(self._path, map_location=self._device.torch, weights_only=True)
-        self.state, self.best = _State(**saved["state"]), saved["best"]
-        for name, part in self._parts().items():
-            part.load_state_dict(saved[name])
+        if self._path.exists():
+            saved = torch.load(self._path, map_location=self._device.torch, weights_only=True)
+            self.state, self.best = _State(**saved["state"]), saved["best"]
+            for name, part in self._parts().items():
+                part.load_state_dict(saved[name])
+        if self._history:
+            self._history.start(self.state.step)
 
     def advance(self, batches: Iterable[Any]) -> None:
         """One step a batch."""
@@ -200,7 +178,7 @@ class _Runner:
             recent.append(self._step(batch))
             self.state.step += 1
             self._average.update(self._model, step=self.state.step)
-            if self.state.step % _LOG_EVERY == 0:
+            if self._history and self.state.step % _LOG_EVERY == 0:
                 loss, accuracy = (sum(values) / len(recent) for values in zip(*recent, strict=True))
                 self._history.add(HistoryRow(self._stage.name, self.state.step, loss=loss, accuracy=accuracy))
                 recent.clear()
@@ -208,20 +186,28 @@ class _Runner:
     def look(self) -> Figures:
         """Judges the averaged weights, keeps them where they are the best, and writes a checkpoint."""
         state, config = self.state, self._stage.config
-        figures = self._stage.evaluate(self._average.module)
+        figures = self._judge()
         is_better = figures.f1 > state.best_f1
         state.looks_without_gain = 0 if is_better or figures.auc > state.best_auc else state.looks_without_gain + 1
         if is_better:
             self.best = {name: tensor.clone() for name, tensor in self._average.module.state_dict().items()}
         state.best_f1, state.best_auc = max(state.best_f1, figures.f1), max(state.best_auc, figures.auc)
         state.is_done = state.step >= config.steps or state.looks_without_gain >= config.patience
-        self._history.add(HistoryRow(self._stage.name, state.step, stop_f1=figures.f1, stop_auc=figures.auc))
-        if self._device.is_first:
+        if self._history:
+            self._history.add(HistoryRow(self._stage.name, state.step, stop_f1=figures.f1, stop_auc=figures.auc))
             content = {name: part.state_dict() for name, part in self._parts().items()}
             unfinished = self._path.with_suffix(".part")
             torch.save(content | {"state": asdict(state), "best": self.best}, unfinished)
             unfinished.replace(self._path)  # a checkpoint is whole, or the one before
         return figures
+
+    def _judge(self) -> Figures:
+        """The first process judges for all: they must agree on when to stop."""
+        figures = [self._stage.evaluate(self._average.module) if self._device.is_first else None]
+        if self._device.count > 1:
+            distributed.broadcast_object_list(figures, device=self._device.torch)
+        assert figures[0] is not None
+        return figures[0]
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -255,13 +241,8 @@ def load_batches(batches: Dataset[Any], numbers: range, config: TrainConfig) -> 
         sampler=numbers,
         num_workers=config.loaders,
         prefetch_factor=4 if config.loaders else None,
-        worker_init_fn=_start_loader,
     )
     return iter(loader)
-
-
-def _start_loader(_number: int) -> None:
-    cv2.setNumThreads(1)  # a loader a core: its threads would only take turns with the training's
 
 
 def _rate_factor(step: int, config: StageConfig) -> float:

@@ -1,6 +1,7 @@
 """The list of face crops: one CSV row a crop, with what training must know of it. Label 1 is fake, 0 is real."""
 
 import csv
+import fnmatch
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,7 +39,7 @@ class CropRow:
     group: str
     """Clips made of one another. A group lies in one split."""
     person: str = ""
-    """Who is seen, where it is known. A person lies in one split."""
+    """Who is seen, where it is known; two people, of a swap, with a space between. A person lies in one split."""
     clip: str
     track_id: str = "t0"
     window: int = 0
@@ -50,9 +51,9 @@ class CropRow:
     """The square face box, in widths of the image."""
 
     @property
-    def sequence(self) -> tuple[str, str, str]:
+    def sequence(self) -> tuple[str, int, str, str]:
         """What is judged as one: a person in a clip."""
-        return self.dataset, self.clip, self.track_id
+        return self.dataset, self.label, self.clip, self.track_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,11 @@ def load_manifest(path: Path) -> list[CropRow]:
 
     Rows without a face box are left out. Raises ManifestError.
     """
-    with path.open(newline="") as file:
+    try:
+        file = path.open(newline="")
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
+    with file:
         reader = csv.DictReader(file)
         parse = _parse_shard_row if "shard" in (reader.fieldnames or []) else _parse_row
         rows = [row for line, cells in enumerate(reader, 2) if (row := _parse(parse, cells, f"{path}, line {line}"))]
@@ -94,9 +99,14 @@ def find_crossings(rows: Iterable[CropRow]) -> list[str]:
     for row in rows:
         if row.split in {"train", "val", "test"}:
             splits[f"group {row.group}"].add(row.split)
-            if row.person:
-                splits[f"person {row.person}"].add(row.split)
+            for person in row.person.split():
+                splits[f"person {person}"].add(row.split)
     return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(splits.items()) if len(found) > 1]
+
+
+def is_one_of(dataset: str, patterns: Iterable[str]) -> bool:
+    """Whether a data set is named, or fits a pattern such as ``dfdc*``."""
+    return any(fnmatch.fnmatch(dataset, pattern) for pattern in patterns)
 
 
 def hold_out(rows: Iterable[CropRow], people: dict[str, int]) -> list[CropRow]:
@@ -127,7 +137,7 @@ def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
     filled: dict[Part, dict[tuple[str, int], float]] = {part: defaultdict(float) for part in shares}
     parts: dict[str, Part] = {}
     for family in sorted(families, key=lambda family: (-len(family), family[0].group)):
-        kinds = {(row.dataset, row.label) for row in family}
+        kinds = sorted({(row.dataset, row.label) for row in family})
         lacks = {
             part: sum(1 - filled[part][kind] / (share * totals[kind]) for kind in kinds)
             for part, share in shares.items()
@@ -148,7 +158,7 @@ def rows_of_part(rows: Iterable[CropRow], part: Part) -> list[CropRow]:
 
 def sequences_of(rows: Iterable[CropRow]) -> list[list[CropRow]]:
     """The rows of each person in each clip, in the order of time."""
-    sequences: dict[tuple[str, str, str], list[CropRow]] = defaultdict(list)
+    sequences: dict[tuple[str, int, str, str], list[CropRow]] = defaultdict(list)
     for row in rows:
         sequences[row.sequence].append(row)
     return [sorted(sequence, key=lambda row: row.pts_seconds) for sequence in sequences.values()]
@@ -212,8 +222,8 @@ def _find_families(rows: Iterable[CropRow]) -> list[list[CropRow]]:
 
     rows = list(rows)
     for row in rows:
-        group = find(f"group {row.group}")
-        parents[group] = find(f"person {row.person}") if row.person else group
+        for person in row.person.split():
+            parents[find(f"group {row.group}")] = find(f"person {person}")
     families: dict[str, list[CropRow]] = defaultdict(list)
     for row in rows:
         families[find(f"group {row.group}")].append(row)

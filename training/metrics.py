@@ -73,15 +73,21 @@ def _measure(judged: Judged, weights: Floats, threshold: float) -> dict[str, flo
     if labels.min() == labels.max():
         return dict.fromkeys(["auc", "ap", "eer", *_FPRS]) | figures
     false_rate, true_rate, _ = roc_curve(labels, probabilities, sample_weight=weights)
-    # Where the miss rate crosses the false-alarm rate.
-    crossing = np.argmin(np.abs(1 - true_rate - false_rate))
     ranked: dict[str, float | None] = {
         "auc": float(auc(false_rate, true_rate)),
         "ap": float(average_precision_score(labels, probabilities, sample_weight=weights)),
-        "eer": float((1 - true_rate[crossing] + false_rate[crossing]) / 2),
+        "eer": _equal_error_rate(false_rate, true_rate),
     }
     at_fpr = {name: float(true_rate[false_rate <= rate].max()) for name, rate in _FPRS.items()}
     return ranked | at_fpr | figures
+
+
+def _equal_error_rate(false_rate: Floats, true_rate: Floats) -> float:
+    """Where the rate of misses crosses that of false alarms, on the line between the points of the ROC."""
+    gap = 1 - true_rate - false_rate  # falls from 1 to -1
+    after = int(np.argmax(gap <= 0))
+    share = gap[after - 1] / (gap[after - 1] - gap[after])
+    return float(false_rate[after - 1] + share * (false_rate[after] - false_rate[after - 1]))
 
 
 def _confuse(judged: Judged, weights: Floats, threshold: float) -> dict[str, float | None]:

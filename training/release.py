@@ -15,6 +15,7 @@ from training.errors import TrainingError
 from training.export import export_onnx
 from worker.detector.checkpoint import load_weights, save_weights
 from worker.detector.classifier import Classifier
+from worker.detector.config import ScoringConfig
 from worker.detector.manifest import (
     CARD_NAME,
     GRAPH_NAME,
@@ -67,6 +68,11 @@ def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, ini
     return manifest
 
 
+def with_scoring(manifest: Manifest, scoring: ScoringConfig) -> Manifest:
+    """The same model, calibrated otherwise."""
+    return manifest.model_copy(update={"detector": manifest.detector.model_copy(update={"scoring": scoring})})
+
+
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Writes the manifest of a model, whole or not at all."""
     unfinished = folder / f"{MANIFEST_NAME}.part"
@@ -99,19 +105,22 @@ def release(model: Path, out: Path, *, name: str, version: str, report: Path | N
     if difference > PARITY_MAX:
         raise ReleaseError(f"ONNX and torch differ by {difference:.1e}; {PARITY_MAX:.0e} is allowed.")
     figures = _read_figures(report, manifest) if report else {}
-    out.mkdir(parents=True)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     for file in (WEIGHTS_NAME, GRAPH_NAME):
-        shutil.copyfile(model / file, out / file)
+        shutil.copyfile(model / file, unfinished / file)
     metrics = {"datasets": figures.get("datasets", {}), "onnx_difference_max": difference}
     named = Manifest.model_validate(manifest.model_dump() | {"name": name, "version": version, "metrics": metrics})
-    write_card(out / CARD_NAME, named, figures, notes.read_text() if notes else "")
-    released = named.model_copy(update={"files": named.files | {CARD_NAME: sha256_of(out / CARD_NAME)}})
-    write_manifest(out, released)
-    size = sum(path.stat().st_size for path in out.iterdir())
+    write_card(unfinished / CARD_NAME, named, figures, notes.read_text() if notes else "")
+    released = named.model_copy(update={"files": named.files | {CARD_NAME: sha256_of(unfinished / CARD_NAME)}})
+    write_manifest(unfinished, released)
+    size = sum(path.stat().st_size for path in unfinished.iterdir())
     if size > SIZE_MAX_BYTES:
         raise ReleaseError(
             f"The directory has {size} bytes; {SIZE_MAX_BYTES} are allowed. Make the Transformer narrower."
         )
+    unfinished.rename(out)
     return released
 
 
@@ -142,6 +151,10 @@ def _read_figures(report: Path, manifest: Manifest) -> dict[str, Any]:
     judged = figures["model"]["weights_sha256"]
     if judged != manifest.weights_sha256:
         raise ReleaseError(f"{report} is about other weights ({judged[:12]}). Evaluate this model first.")
+    if figures["model"]["scoring"] != manifest.detector.scoring.model_dump(mode="json"):
+        raise ReleaseError(f"{report} was made before the model was calibrated anew. Evaluate it again.")
+    if figures["rows"] == "all":
+        raise ReleaseError(f"{report} is also about people that the model was trained on. Evaluate without --rows all.")
     return figures
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +29,31 @@ _COLUMNS = [
 ]
 
 
-def write_report(
-    out: Path,
-    manifest: Manifest,
-    items: Sequence[Item],
-    datasets: Report,
-    *,
-    robustness: dict[str, Report],
-    history: Path,
-) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What an evaluation found."""
+
+    model: Manifest
+    items: list[Item]
+    datasets: Report
+    robustness: dict[str, Report]
+    rows: str
+    """``unseen`` where the model was neither trained nor calibrated on any of it."""
+
+
+def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
     """Writes report, page and pictures into a folder; returns the path of the report."""
     out.mkdir(parents=True, exist_ok=True)
-    scoring = manifest.detector.scoring
+    manifest, items, datasets = evaluated.model, evaluated.items, evaluated.datasets
+    robustness, scoring = evaluated.robustness, evaluated.model.detector.scoring
     pictures = plot_history(history, out)
     for name, judged in {"frames": frame_judged(items, scoring), "clips": clip_judged(items)}.items():
         if len(judged.labels):
             pictures += plot_judged(judged, out, name=name, threshold=scoring.suspicious_at)
     model = {"name": manifest.name, "version": manifest.version, "weights_sha256": manifest.weights_sha256}
     content = {
-        "model": model | {"scoring": scoring.model_dump()},
+        "model": model | {"scoring": scoring.model_dump(mode="json")},
+        "rows": evaluated.rows,
         "datasets": datasets,
         "robustness": robustness,
         "items": [_describe(item) for item in items],

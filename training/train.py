@@ -1,10 +1,12 @@
 """The training from top to bottom: a backbone that judges frames, a Transformer over them, a model on disk."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,17 +18,34 @@ from torch.utils.data import Dataset
 
 from training.config import TrainConfig
 from training.dataset import Example, FrameBatches, Pairs, SequenceBatches, keep_data_sets, pad
+from training.device import Device
+from training.errors import TrainingError
 from training.images import Clip, ImageStore, read_crops
 from training.initial import load_initial
-from training.loop import Device, Figures, Stage, load_batches, run_stage
-from training.manifest import ManifestError, find_crossings, hold_out, load_manifest, rows_of_part, sequences_of
+from training.loop import Figures, Stage, load_batches, run_stage
+from training.manifest import (
+    CropRow,
+    ManifestError,
+    find_crossings,
+    hold_out,
+    load_manifest,
+    rows_of_part,
+    sequences_of,
+)
 from training.metrics import Judged, measure
 from training.release import save_model
 from worker.detector.classifier import Classifier
+from worker.detector.manifest import MANIFEST_NAME
 from worker.detector.transforms import normalise
 from worker.detector.types import Floats, Image
 
 MODEL_NAME = "model"
+
+
+class RunError(TrainingError):
+    """The folder cannot take this run; the message says why."""
+
+
 _FRAME_LAYERS = ("backbone.", "norm.", "frame_head.")
 _STOP_FRAMES_MAX = 4
 """Frames a clip that the first stage is judged by: neighbours say the same."""
@@ -58,24 +77,27 @@ def train(config: TrainConfig, out: Path) -> Path:
         The directory of the model.
 
     Raises:
+        RunError: The folder holds a model, or a run of another configuration.
         ManifestError: The data cannot be used.
         InitialWeightsError: The backbone has nowhere to start.
     """
+    if (out / MODEL_NAME / MANIFEST_NAME).exists():
+        raise RunError(f"{out / MODEL_NAME} is trained already. Choose another folder, or delete it to train anew.")
+    cv2.setNumThreads(1)  # a loader is forked: a lock of OpenCV's pool, held at that moment, would stop it for ever
     device, console = Device.start(config), Console()
     listed = hold_out(load_manifest(config.data.manifest), config.data.hold_out)
     if crossings := find_crossings(listed):
         raise ManifestError("A group or person is in more than one split. " + "; ".join(crossings[:10]))
     rows = keep_data_sets(listed, without=config.data.without)
     stopping = keep_data_sets(rows_of_part(listed, "stop"), without=config.data.without)
+    check_labels(stopping)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    check_same_run(config, out / "config.json")
 
     torch.manual_seed(config.seed)
     model = Classifier(config.detector.classifier)
     initial_weights = load_initial(model.backbone, config.detector.classifier, config.initial)
     model = model.to(device.torch).to(memory_format=torch.channels_last)
-    if not stopping:
-        raise ManifestError("There is nobody in split 'val' to say when to stop.")
     store = ImageStore(config.data.manifest.parent)
     run = Run(config, device, model, Pairs(rows, store, config), store, sequences_of(stopping))
     console.print(f"{len(rows)} crops; {len(run.stop_clips)} clips say when to stop. Start: {initial_weights}.")
@@ -83,9 +105,33 @@ def train(config: TrainConfig, out: Path) -> Path:
     for make_stage in (make_frame_stage, make_sequence_stage):
         if stage := make_stage(run):
             run_stage(stage, model, config=config, out=out, device=device, console=console)
+    device.stop()
     if device.is_first:
         save_model(out / MODEL_NAME, model, config, initial_weights=initial_weights)
     return out / MODEL_NAME
+
+
+def check_labels(rows: Sequence[CropRow]) -> None:
+    """Raises ManifestError where the stopping part cannot tell a good model from a bad one."""
+    for label, name in enumerate(("real", "fake")):
+        if all(row.label != label for row in rows):
+            raise ManifestError(f"Nobody in split 'val' is {name}, so nothing says when to stop. Put some there.")
+
+
+def check_same_run(config: TrainConfig, path: Path) -> None:
+    """Raises RunError where a run goes on otherwise than it began; how long and how fast it runs may change."""
+    free = {"steps", "evaluate_every", "patience", "threads", "loaders", "compile"}
+
+    def fixed(values: Any) -> Any:
+        if isinstance(values, dict):
+            return {name: fixed(value) for name, value in values.items() if name not in free}
+        return values
+
+    now = json.loads(config.model_dump_json())
+    if path.exists() and (before := fixed(json.loads(path.read_text()))) != fixed(now):
+        differing = [name for name, value in fixed(now).items() if before.get(name) != value]
+        raise RunError(f"{path.parent} holds a run with other {', '.join(differing)}. Choose another folder.")
+    path.write_text(json.dumps(now, indent=2) + "\n")
 
 
 def make_frame_stage(run: Run) -> Stage | None:
@@ -232,8 +278,16 @@ def _loss(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Ten
 
 
 def _read_features(network: Classifier, clips: Sequence[Clip], run: Run) -> Tensor:
-    crops = np.concatenate([read_crops(clip, run.store, run.config.detector.crop) for clip in clips])
-    return extract_features(network, crops, run.config, run.device)
+    """Features of all frames of the clips; so many crops are in memory as make a batch."""
+    pieces, waiting = [], 0
+    crops: list[Image] = []
+    for number, clip in enumerate(clips, 1):
+        crops.append(read_crops(clip, run.store, run.config.detector.crop))
+        waiting += len(clip)
+        if waiting >= _FORWARD_CROPS or number == len(clips):
+            pieces.append(extract_features(network, np.concatenate(crops), run.config, run.device))
+            crops, waiting = [], 0
+    return torch.cat(pieces)
 
 
 def _judge(labels: Sequence[int], logits: Tensor) -> Figures:

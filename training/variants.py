@@ -32,9 +32,6 @@ VARIANTS = {
 }
 """What is done to videos for the table of robustness."""
 
-_SECONDS_MAX = 40.0
-"""As much of a video as eight windows reach."""
-
 
 def encode_variant(source: Path, out: Path, variant: Variant) -> None:
     """Encodes a video anew, rotation applied, without sound. Raises UnreadableVideoError."""
@@ -49,8 +46,6 @@ def encode_variant(source: Path, out: Path, variant: Variant) -> None:
             for frame in old.decode(shown):
                 if frame.pts is None or frame.time_base is None or frame.time is None:
                     continue
-                if frame.time > _SECONDS_MAX:
-                    break
                 changed = av.VideoFrame.from_ndarray(_change(frame, variant), format="rgb24")
                 if not stream.codec_context.is_open:
                     stream.width, stream.height = changed.width, changed.height

@@ -24,18 +24,18 @@ class Models:
         self.default = default
         self._folder = folder
         self._make = make
-        self._loaded: OrderedDict[str, tuple[str, Detector]] = OrderedDict()
+        self._loaded: OrderedDict[str, Detector] = OrderedDict()
 
     def get(self, name: str | None) -> Detector:
         """The detector of a model, None for the default. Raises ClipError where it cannot be run."""
         if name is None:
             return self.default
         try:
-            weights = load_manifest(self._folder / name).weights_sha256
-            if name in self._loaded and self._loaded[name][0] != weights:
+            manifest = load_manifest(self._folder / name)
+            if name in self._loaded and self._loaded[name].manifest != manifest:
                 self._drop(name)  # it was installed anew
             if name not in self._loaded:
-                self._loaded[name] = (weights, self._make(self._folder / name))
+                self._loaded[name] = self._make(self._folder / name)
         except CheckpointError as error:
             # The client learns what differs, not where the files lie.
             reason = str(error).replace(str(self._folder / name), name)
@@ -44,7 +44,7 @@ class Models:
         self._loaded.move_to_end(name)
         while len(self._loaded) > LOADED_MAX:
             self._drop(next(iter(self._loaded)))
-        return self._loaded[name][1]
+        return self._loaded[name]
 
     def close(self) -> None:
         """Ends all decoder processes."""
@@ -53,7 +53,7 @@ class Models:
         self.default.close()
 
     def _drop(self, name: str) -> None:
-        self._loaded.pop(name)[1].close()
+        self._loaded.pop(name).close()
 
 
 def install(model: Path, folder: Path, *, device: Device) -> Manifest:
@@ -70,11 +70,14 @@ def install(model: Path, folder: Path, *, device: Device) -> Manifest:
     if not np.isfinite([score.logit, *score.frame_logits]).all():
         raise CheckpointError(f"{model} answers a grey picture with {score.logit}, not with a number")
     folder.mkdir(parents=True, exist_ok=True)
-    target, incoming = folder / manifest.name, folder / f".{manifest.name}.incoming"
-    shutil.rmtree(incoming, ignore_errors=True)
+    target, incoming, outgoing = (folder / f"{dot}{manifest.name}" for dot in ("", ".new-", ".old-"))
+    for rest in (incoming, outgoing):
+        shutil.rmtree(rest, ignore_errors=True)
     incoming.mkdir()
     for name in (*manifest.files, MANIFEST_NAME):
         shutil.copyfile(model / name, incoming / name)
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        target.rename(outgoing)
     incoming.rename(target)
+    shutil.rmtree(outgoing, ignore_errors=True)
     return manifest

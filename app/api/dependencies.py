@@ -43,7 +43,7 @@ class Resources:
                 upload=upload,
                 clip_name=clip_name,
                 options=options,
-                models=find_models(self.settings.installed_models),
+                models=find_models(self.settings.installed_models) if options.model else (),
             )
             return jobs.get_job(session, job_id)
 

@@ -61,6 +61,16 @@ def test_a_clip_that_is_not_there_is_listed_and_the_run_goes_on(videos: Path, tm
     assert failures == {"absent.mp4": "input_missing", "x.mp4": "bad_row"}
 
 
+def test_new_labels_need_no_new_extraction_and_a_late_clip_is_tried_again(videos: Path, tmp_path: Path) -> None:
+    listed, out = videos / "clips.csv", tmp_path / "out"
+    listed.write_text("path,label,split\nreal/portrait.mp4,real,train\nlate.mp4,real,train\n")
+    assert "16 crops; 1 clips" in run(listed, out, "--layout", "csv", "--processes", 1)
+    shutil.copy(videos / "real/portrait.mp4", videos / "late.mp4")
+    listed.write_text("path,label,split\nreal/portrait.mp4,fake,val\nlate.mp4,real,train\n")
+    assert "32 crops; 0 clips" in run(listed, out, "--layout", "csv", "--processes", 1)
+    assert {(row["label"], row["split"]) for row in read(out / "manifest.csv")} == {("1", "val"), ("0", "train")}
+
+
 def test_shards_are_disjoint_and_complete(videos: Path) -> None:
     clips = find_clips(videos, "plain").clips
     shards = [take_shard(clips, f"{index}/3") for index in (1, 2, 3)]

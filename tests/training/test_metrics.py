@@ -1,10 +1,12 @@
 """Figures against cases whose answer is known, and intervals that know who belongs together."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from training.calibrate import CalibrationError, Targets, calibrate
+from training.calibrate import CalibrationError, Targets, calibrate, choose_correction
 from training.judge import Item
 from training.metrics import Judged, measure
 from worker.detector.config import ScoringConfig
@@ -68,11 +70,12 @@ def test_the_false_positive_rate_has_an_interval_over_people() -> None:
     assert rate.high >= 0.3
 
 
-def items(logits: np.ndarray, labels: np.ndarray) -> list[Item]:
+def items(logits: np.ndarray, labels: np.ndarray, *, is_sequence: bool = True) -> list[Item]:
     return [
-        Item(path=str(index), label=int(label), dataset="d", group=str(index), is_sequence=True, logit=float(logit))
+        Item(path=str(index), label=int(label), dataset="d", group=str(index), is_sequence=is_sequence,
+             logit=float(logit), mean_logit=float(logit))
         for index, (logit, label) in enumerate(zip(logits, labels, strict=True))
-    ]
+    ]  # fmt: skip
 
 
 def test_calibration_mends_overconfidence_and_meets_its_rates() -> None:
@@ -98,3 +101,29 @@ def test_calibration_needs_both_labels_and_a_model_that_points_the_right_way() -
         calibrate(items(np.array([2.0, 1.0, -1.0, -2.0] * 9), np.array([0, 0, 1, 1] * 9)), ScoringConfig(), Targets())
     with pytest.raises(CalibrationError, match="rates"):
         Targets(suspicious=0.01, manipulated=0.05)
+
+
+def test_thresholds_come_from_sequences_where_there_are_enough() -> None:
+    rng = np.random.default_rng(3)
+    sequences = items(np.concatenate([rng.normal(-2, 0.5, 60), rng.normal(2, 0.5, 60)]), np.repeat([0, 1], 60))
+    frames = items(
+        np.concatenate([rng.normal(0, 2, 400), rng.normal(1, 2, 400)]), np.repeat([0, 1], 400), is_sequence=False
+    )
+    scoring = calibrate([*sequences, *frames], ScoringConfig(), Targets(0.05, 0.01))
+    above = [to_probability(item.logit or 0, scoring) >= scoring.suspicious_at for item in sequences[:60]]
+    assert sum(above) == 3
+    all_reals = [item for item in (*sequences, *frames) if item.label == 0]
+    at_manipulated = [to_probability(item.logit or 0, scoring) >= scoring.manipulated_at for item in all_reals]
+    assert sum(at_manipulated) == int(0.01 * 460)
+
+
+@pytest.mark.parametrize(("noise", "weight"), [(0.1, 1.0), (9.0, 0.0)])
+def test_the_transformer_has_a_say_only_where_it_helps(noise: float, weight: float) -> None:
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1], 100)
+    means = items(rng.normal(0, 1, 200) + labels, labels)
+    truth = 3 * labels - 1.5 + rng.normal(0, noise, 200)
+    corrected = [
+        replace(item, logit=(item.mean_logit or 0) + float(shift)) for item, shift in zip(means, truth, strict=True)
+    ]
+    assert choose_correction(corrected) == weight

@@ -10,7 +10,7 @@ from tests.fixtures.models import TINY, make_model
 from training.extract import extract
 from training.images import ImageStore, read_crops
 from training.judge import judge_crops
-from training.layouts import LabelledClip
+from training.layouts import Found, LabelledClip
 from training.manifest import load_manifest, sequences_of
 from worker.detector.config import CropConfig, DetectorConfig
 from worker.detector.engines import make_engine
@@ -29,7 +29,7 @@ def test_a_clip_gives_training_and_serving_equal_crops_and_equal_logits(
     manifest = make_model(tmp_path / "model", config)
     video = clip("two_people.mp4")
     labelled = LabelledClip(path=video, dataset="d", label=0, split="val", group="g")
-    extract([labelled], [], tmp_path / "crops", config, processes=1)
+    extract(Found([labelled], []), tmp_path / "crops", config, processes=1)
     rows = load_manifest(tmp_path / "crops" / "manifest.csv")
     store = ImageStore(tmp_path / "crops")
 

@@ -124,3 +124,21 @@ def test_a_model_is_installed_under_its_own_name_and_can_be_replaced(copy: Path,
     install(copy, folder, device="cpu")
     assert load_manifest(folder / "tiny").version == "2"
     assert [path.name for path in folder.iterdir()] == ["tiny"]
+
+
+def test_a_graph_for_crops_of_another_size_is_refused(copy: Path) -> None:
+    larger = TINY.model_copy(update={"crop": TINY.crop.model_copy(update={"size_px": 160})})
+    write_manifest(copy, detector=larger.model_dump(mode="json"))
+    with pytest.raises(CheckpointError, match="its manifest says"):
+        make_engine(copy, load_manifest(copy), device="cpu")
+
+
+def test_a_network_that_does_not_exist_and_broken_weights_are_refused(copy: Path) -> None:
+    strange = TINY.classifier.model_copy(update={"backbone": "no_such_network"})
+    write_manifest(copy, detector=TINY.model_copy(update={"classifier": strange}).model_dump(mode="json"))
+    with pytest.raises(CheckpointError, match="cannot be made"):
+        TorchEngine(copy, load_manifest(copy), device="cpu")
+    write_manifest(copy, detector=TINY.model_dump(mode="json"))
+    (copy / WEIGHTS_NAME).write_bytes(b"\x00" * 100)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        TorchEngine(copy, load_manifest(copy), device="cpu")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from worker.detector.classifier import Classifier
@@ -10,19 +11,22 @@ from worker.detector.manifest import WEIGHTS_NAME, CheckpointError, Manifest
 
 def load_classifier(folder: Path, manifest: Manifest) -> Classifier:
     """The network of a model whose files were verified, in evaluation mode. Raises CheckpointError."""
-    classifier = Classifier(manifest.detector.classifier)
+    try:
+        classifier = Classifier(manifest.detector.classifier)
+    except (RuntimeError, AssertionError) as error:
+        raise CheckpointError(f"{folder} names a network that cannot be made: {error}") from error
     load_weights(classifier, folder / WEIGHTS_NAME)
     return classifier.eval()
 
 
 def load_weights(classifier: Classifier, path: Path) -> None:
     """Fills a network from a file. Raises CheckpointError where they do not fit each other."""
-    tensors = {
-        name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(path).items()
-    }
     try:
-        classifier.load_state_dict(tensors)
-    except RuntimeError as error:
+        stored = load_file(path)
+        classifier.load_state_dict(
+            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
+        )
+    except (RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"{path} does not fit the network of its manifest: {error}") from error
 
 

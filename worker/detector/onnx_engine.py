@@ -26,6 +26,12 @@ class OnnxEngine:
         except Exception as error:
             raise CheckpointError(f"{folder / GRAPH_NAME} cannot be run: {error}") from error
 
+        size = manifest.detector.crop.size_px
+        expected = {"crops": [3, size, size], "pts_seconds": []}
+        found = {node.name: node.shape[1:] for node in self._session.get_inputs()}
+        if found != expected:
+            raise CheckpointError(f"{folder / GRAPH_NAME} takes {found}, its manifest says {expected}")
+
     def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
         """Scores one sequence of at least one crop."""
         inputs = {"crops": normalise(crops, self._crop), "pts_seconds": np.asarray(pts_seconds, np.float32)}

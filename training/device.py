@@ -1,0 +1,51 @@
+"""Where a training computes: a processor or a GPU, alone or as one of several processes under ``torchrun``."""
+
+import os
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import distributed
+from torch.amp.autocast_mode import autocast
+
+from training.config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a process computes, and which of how many it is."""
+
+    torch: torch.device
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def start(cls, config: TrainConfig) -> Self:
+        """The device of this process; under ``torchrun`` it joins the others."""
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        has_gpu = torch.cuda.is_available()
+        if count == 1:
+            return cls(torch.device("cuda" if has_gpu else "cpu"))
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if has_gpu else "gloo")
+        if has_gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        return cls(torch.device("cuda" if has_gpu else "cpu"), distributed.get_rank(), count)
+
+    def stop(self) -> None:
+        """Leaves the others."""
+        if self.count > 1:
+            distributed.destroy_process_group()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def autocast(self) -> autocast:
+        """Half precision on a GPU; processors without bfloat16 only lose by it."""
+        has_bfloat16 = self.torch.type == "cuda" and torch.cuda.is_bf16_supported()
+        dtype = torch.bfloat16 if has_bfloat16 else torch.float16
+        return autocast(self.torch.type, dtype, enabled=self.torch.type == "cuda")
