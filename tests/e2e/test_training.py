@@ -81,17 +81,23 @@ def released(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "released"
 
 
-def test_a_model_goes_from_videos_to_a_verdict_of_the_service(
-    released: Path, service: Service, clip: Callable[[str], Path]
-) -> None:
-    card = (released / "MODEL_CARD.md").read_text()
-    assert "## Figures" in card
-    assert "What it cannot see" in card
+@pytest.fixture(scope="module")
+def installed(released: Path, service: Service) -> Path:
+    """The model, where jobs can name it."""
     unmask = [sys.executable, "-m", "app.cli", "models"]
     added = subprocess.run(
         [*unmask, "add", str(released)], env=service.environment, capture_output=True, text=True, check=False
     )
     assert added.returncode == 0, added.stderr
+    return released
+
+
+def test_a_model_goes_from_videos_to_a_verdict_of_the_service(
+    installed: Path, service: Service, clip: Callable[[str], Path]
+) -> None:
+    card = (installed / "MODEL_CARD.md").read_text()
+    assert "## Figures" in card
+    assert "What it cannot see" in card
     client: Client = service.client
     with service.worker():
         default = service.wait_for_end(client.submit(clip("portrait.mp4")))
@@ -106,9 +112,9 @@ def test_a_model_goes_from_videos_to_a_verdict_of_the_service(
 
 
 def test_a_model_that_is_not_installed_is_refused_with_those_that_are(
-    released: Path, service: Service, clip: Callable[[str], Path]
+    installed: Path, service: Service, clip: Callable[[str], Path]
 ) -> None:
-    assert released.exists()
+    assert installed.exists()
     with pytest.raises(ApiError) as caught:
         service.client.submit(clip("portrait.mp4"), options=JobOptions(model="absent"))
     assert caught.value.problem.errors[0].pointer == "/options/model"
@@ -116,9 +122,9 @@ def test_a_model_that_is_not_installed_is_refused_with_those_that_are(
 
 
 def test_a_model_that_a_worker_cannot_run_fails_the_job_and_says_why(
-    released: Path, service: Service, clip: Callable[[str], Path]
+    installed: Path, service: Service, clip: Callable[[str], Path]
 ) -> None:
-    assert released.exists()
+    assert installed.exists()
     graph = service.folder / "models" / "smoke" / "model.onnx"
     whole = graph.read_bytes()
     graph.write_bytes(whole[:-1])

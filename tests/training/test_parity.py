@@ -40,12 +40,14 @@ def test_a_clip_gives_training_and_serving_equal_crops_and_equal_logits(
         assert np.array_equal(read_crops(sequence, store, config.crop), served)
 
     engine = make_engine(tmp_path / "model", manifest, device="cpu")
-    trained = judge_crops(rows, store, TorchEngine(tmp_path / "model", manifest, device="cpu"), manifest)
-    evaluated = judge_crops(rows, store, engine, manifest)
+    (by_torch,) = judge_crops(rows, store, TorchEngine(tmp_path / "model", manifest, device="cpu"), manifest)
+    (by_onnx,) = judge_crops(rows, store, engine, manifest)
     with Detector(manifest, engine, Sandbox(config, SandboxOptions())) as detector, video.open("rb") as file:
         score = detector.analyze(file, lambda _phase, _done, _total: None).score
-    for by_torch, by_onnx, served_track in zip(trained, evaluated, score.tracks, strict=True):
-        assert by_onnx.logit == pytest.approx(served_track.logit, abs=1e-5)
-        assert by_torch.logit == pytest.approx(served_track.logit, abs=1e-4)
-        frames = [frame.logit for frame in score.frames if frame.track_id == served_track.track_id]
-        assert by_onnx.frame_logits == pytest.approx(tuple(frames), abs=1e-5)
+    deciding = next(track for track in score.tracks if track.track_id == score.decided_by)
+    assert by_onnx.logit == pytest.approx(deciding.logit, abs=1e-5)
+    assert by_onnx.probability == pytest.approx(score.probability, abs=1e-5)
+    assert by_torch.logit == pytest.approx(deciding.logit, abs=1e-4)
+    frames = [frame.logit for track in score.tracks for frame in score.frames if frame.track_id == track.track_id]
+    assert by_onnx.frame_logits == pytest.approx(tuple(frames), abs=1e-5)
+    assert by_torch.frame_logits == pytest.approx(tuple(frames), abs=1e-4)
