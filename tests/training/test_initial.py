@@ -1,12 +1,15 @@
 """The start: EfficientNet-Lite2 grown to B3 computes what Lite2 computes, and every new weight can learn."""
 
+from pathlib import Path
+
 import pytest
-import timm
 import torch
 from torch import nn
 
+from tests.fixtures.models import TINY, make_model
 from training.initial import InitialWeightsError, grow_b3, load_initial, load_lite2
-from worker.detector.config import ClassifierConfig
+from worker.detector.checkpoint import load_classifier
+from worker.detector.classifier import Classifier
 
 
 def test_the_grown_backbone_says_what_the_small_one_says() -> None:
@@ -35,6 +38,14 @@ def test_after_two_steps_every_tensor_has_a_gradient() -> None:
 
 
 def test_what_cannot_start_says_what_to_set() -> None:
-    backbone = timm.create_model("test_efficientnet", num_classes=0)
     with pytest.raises(InitialWeightsError, match="set 'initial'"):
-        load_initial(backbone, ClassifierConfig(backbone="test_efficientnet"), "imagenet")
+        load_initial(Classifier(TINY.classifier), TINY.classifier, "imagenet")
+
+
+def test_a_released_model_is_a_start(tmp_path: Path) -> None:
+    manifest = make_model(tmp_path)
+    model = Classifier(TINY.classifier)
+    said = load_initial(model, TINY.classifier, tmp_path)
+    assert said == f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
+    released = load_classifier(tmp_path, manifest).state_dict()
+    assert all(torch.equal(tensor, released[name]) for name, tensor in model.state_dict().items())
