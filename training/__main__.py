@@ -95,26 +95,35 @@ def train(
 def calibrate(
     model: Model,
     manifest: Manifest,
+    clips: Annotated[
+        Path | None,
+        typer.Option(help="Real videos of other sources: path,label[,dataset,group]. Thresholds hold on them too."),
+    ] = None,
     suspicious: Annotated[float, typer.Option(help="False-positive rate of SUSPICIOUS.")] = 0.05,
     manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
+    processes: Processes = _CORES,
 ) -> None:
     """Set temperature, bias, thresholds, and whether the Transformer has a say, on the calibration part of 'val'."""
     from training.calibrate import Targets, choose_correction
     from training.calibrate import calibrate as fit
     from training.evaluate import left_out
     from training.images import ImageStore
-    from training.judge import judge_crops
+    from training.judge import judge_clips, judge_crops, read_list
     from training.manifest import is_one_of, load_manifest, rows_of_part
     from training.release import with_scoring, write_manifest
+    from worker.detector.config import ScoringConfig
     from worker.detector.engines import make_engine
     from worker.detector.manifest import load_manifest as load_model
 
     targets, known = Targets(suspicious, manipulated), load_model(model)
-    whole = with_scoring(known, known.detector.scoring.model_copy(update={"correction_weight": 1.0}))
+    whole = with_scoring(known, ScoringConfig())
     rows = rows_of_part(load_manifest(manifest), "calibrate")
     rows = [row for row in rows if not is_one_of(row.dataset, left_out(known))]
     items = judge_crops(rows, ImageStore(manifest.parent), make_engine(model, known, device="auto"), whole)
-    chosen = whole.detector.scoring.model_copy(update={"correction_weight": choose_correction(items)})
+    chosen = ScoringConfig(correction_weight=choose_correction(items))
+    if clips:
+        write_manifest(model, whole)  # videos are judged as a worker would
+        items += judge_clips(read_list(clips), model, processes=processes)
     scoring = fit(items, chosen, targets)
     write_manifest(model, with_scoring(known, scoring))
     typer.echo(f"Calibrated on {len(items)} items: {scoring.model_dump_json()}")

@@ -1,5 +1,6 @@
 """Temperature, bias and thresholds, on people that neither training, stopping nor reporting saw."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,13 +47,16 @@ def choose_correction(items: Sequence[Item]) -> float:
 
 
 def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
-    """Fits temperature and bias (Platt, 1999) by maximum likelihood, then the thresholds on the real items.
+    """Fits what turns logits into probabilities, then the thresholds.
 
-    Thresholds come from sequences, which is what the service judges, where a quantile of so few can be told at all: at
-    least one by the rate. Else single frames, whose logits scatter more, take part.
+    Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets), fitted as if
+    half of the items were fake, on data sets that have both; a data set of reals alone says only how high reals reach.
+    The thresholds are such that reals keep to the rate on *each* data set that has at least one real by the rate, and
+    on all together.
 
     Args:
-        items: Of the calibration part, judged with the whole of the Transformer's correction.
+        items: Of the calibration part, judged with the whole of the Transformer's correction. Their sequences are what
+            the service judges; where a label has none, every item counts as one.
         scoring: As it is; what is not fitted is kept.
         targets: The false-positive rates.
 
@@ -60,46 +64,70 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
     """
     judged = [item for item in items if item.logit is not None and item.mean_logit is not None]
-    labels = np.array([item.label for item in judged])
-    if not 0 < labels.sum() < len(labels):
-        raise CalibrationError("The calibration part of 'val' needs real and fake items.")
-    whole, mean = np.array(_logits(judged)).T
+    sequences = [item for item in judged if item.is_sequence]
+    clips = sequences if {0, 1} <= {item.label for item in sequences} else judged
+    whole, mean = np.array(_logits(clips)).reshape(-1, 2).T
     logits = mean + scoring.correction_weight * (whole - mean)
-
-    def loss(parameters: np.ndarray) -> float:
-        slope, bias = parameters
-        signed = (slope * logits + bias) * (2 * labels - 1)
-        return float(-log_expit(signed).mean())
-
-    slope, bias = minimize(loss, x0=np.array([1.0, 0.0]), method="Nelder-Mead").x
-    if slope <= 0:
-        raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
-    fitted = scoring.model_copy(update={"temperature": float(1 / slope), "bias": float(bias)})
-    probabilities = np.array([to_probability(float(logit), fitted) for logit in logits])
-    are_real, are_sequences = labels == 0, np.array([item.is_sequence for item in judged])
-
-    def threshold(rate: float) -> float:
-        sequences = probabilities[are_real & are_sequences]
-        return _threshold(np.sort(sequences if len(sequences) * rate >= 1 else probabilities[are_real]), rate)
-
-    suspicious_at = threshold(targets.suspicious)
+    temperature, bias = _fit(logits, clips)
+    pairs = [(logit, item) for item in judged for logit in item.frame_logits if logit is not None]
+    frame_temperature, frame_bias = _fit(np.array([logit for logit, _ in pairs]), [item for _, item in pairs])
+    fitted = scoring.model_copy(
+        update={
+            "temperature": temperature,
+            "bias": bias,
+            "frame_temperature": frame_temperature,
+            "frame_bias": frame_bias,
+        }
+    )
+    reals: dict[str, list[float]] = defaultdict(list)
+    for logit, item in zip(logits.tolist(), clips, strict=True):
+        if item.label == 0:
+            reals[item.dataset].append(to_probability(logit, fitted))
+    suspicious_at = _threshold(reals, targets.suspicious)
     return ScoringConfig.model_validate(
         fitted.model_dump()
         | {
             "suspicious_at": suspicious_at,
             "suspicious_false_positive_rate": targets.suspicious,
-            "manipulated_at": max(threshold(targets.manipulated), suspicious_at),
+            "manipulated_at": max(_threshold(reals, targets.manipulated), suspicious_at),
             "manipulated_false_positive_rate": targets.manipulated,
             "calibrated": True,
         }
     )
 
 
+def _fit(logits: np.ndarray, items: Sequence[Item]) -> tuple[float, float]:
+    """Temperature and bias of logits (N,) that belong to so many items."""
+    labels = np.array([item.label for item in items], np.int64)
+    names = np.array([item.dataset for item in items], np.str_)
+    both = np.intersect1d(names[labels == 0], names[labels == 1])
+    if both.size:
+        chosen = np.isin(names, both)
+        logits, labels = logits[chosen], labels[chosen]
+    counts = np.bincount(labels, minlength=2)
+    if not counts.all():
+        raise CalibrationError("The calibration part of 'val' needs real and fake items.")
+    targets = np.array([1 / (counts[0] + 2), (counts[1] + 1) / (counts[1] + 2)])[labels]
+    weights = 1 / counts[labels]
+
+    def loss(parameters: np.ndarray) -> float:
+        slope, bias = parameters
+        calibrated = slope * logits + bias
+        return float(-weights @ (targets * log_expit(calibrated) + (1 - targets) * log_expit(-calibrated)))
+
+    slope, bias = minimize(loss, x0=np.array([1.0, 0.0]), method="Nelder-Mead").x
+    if slope <= 0:
+        raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
+    return float(1 / slope), float(bias)
+
+
 def _logits(items: Sequence[Item]) -> list[tuple[float, float]]:
     return [(item.logit or 0.0, item.mean_logit or 0.0) for item in items]
 
 
-def _threshold(reals: np.ndarray, rate: float) -> float:
-    """Just above the quantile: at most this share of the reals is at or above it."""
-    allowed = int(rate * len(reals))
-    return float(np.nextafter(reals[len(reals) - 1 - allowed], 1.0))
+def _threshold(reals: dict[str, list[float]], rate: float) -> float:
+    """Just above the quantiles: at most this share of the reals of each large data set, and of all, reaches it."""
+    everything = [probability for probabilities in reals.values() for probability in probabilities]
+    large = [probabilities for probabilities in reals.values() if len(probabilities) * rate >= 1]
+    quantiles = [sorted(probabilities)[-1 - int(rate * len(probabilities))] for probabilities in (everything, *large)]
+    return float(np.nextafter(max(quantiles), 1.0))

@@ -52,7 +52,8 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
         ]
     parts += [
         "## Calibration",
-        f"Temperature {scoring.temperature:.3f}, bias {scoring.bias:+.3f}. "
+        f"Temperature {scoring.temperature:.3f}, bias {scoring.bias:+.3f}; of single frames "
+        f"{scoring.frame_temperature:.3f} and {scoring.frame_bias:+.3f}. "
         f"`SUSPICIOUS` from {scoring.suspicious_at:.3f}, set for {scoring.suspicious_false_positive_rate:.0%} false "
         f"positives; `MANIPULATED` from {scoring.manipulated_at:.3f}, set for "
         f"{scoring.manipulated_false_positive_rate:.0%}.",

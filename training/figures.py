@@ -8,7 +8,7 @@ import numpy as np
 from training.judge import Item
 from training.metrics import Estimate, Judged, measure
 from worker.detector.config import ScoringConfig
-from worker.detector.scoring import to_probability
+from worker.detector.scoring import to_frame_probability, to_probability
 
 Report = dict[str, Any]
 
@@ -29,7 +29,8 @@ def summarise(items: Sequence[Item], scoring: ScoringConfig) -> Report:
 def frame_judged(items: Iterable[Item], scoring: ScoringConfig) -> Judged:
     """Every frame as an item of its own."""
     pairs = [(item, logit) for item in items for logit in item.frame_logits]
-    return _judged([item for item, _ in pairs], [_probability(logit, scoring) for _, logit in pairs])
+    probabilities = [0.5 if logit is None else to_frame_probability(logit, scoring) for _, logit in pairs]
+    return _judged([item for item, _ in pairs], probabilities)
 
 
 def clip_judged(items: Iterable[Item]) -> Judged:
@@ -41,7 +42,8 @@ def clip_judged(items: Iterable[Item]) -> Judged:
 def mean_judged(items: Iterable[Item], scoring: ScoringConfig) -> Judged:
     """Every sequence, by the mean of its frame logits."""
     clips = [item for item in items if item.is_sequence]
-    return _judged(clips, [_probability(item.mean_logit, scoring) for item in clips])
+    probabilities = [0.5 if item.mean_logit is None else to_probability(item.mean_logit, scoring) for item in clips]
+    return _judged(clips, probabilities)
 
 
 def _summarise_set(items: Sequence[Item], scoring: ScoringConfig) -> Report:
@@ -79,10 +81,6 @@ def _judged(items: Sequence[Item], probabilities: Sequence[float]) -> Judged:
         probabilities=np.array(probabilities, np.float64),
         groups=np.array([item.group for item in items], np.str_),
     )
-
-
-def _probability(logit: float | None, scoring: ScoringConfig) -> float:
-    return 0.5 if logit is None else to_probability(logit, scoring)
 
 
 def _share(flags: Sequence[bool]) -> float | None:

@@ -44,6 +44,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 encode(folder / name, film(partial(coloured, scene, colours), seconds=0.8))
                 lines.append(f"{name},{label},{split},{split}-{person}")
     (folder / "videos.csv").write_text("\n".join(lines))
+    (folder / "street.csv").write_text("path,label\ntrain-0-real.mp4,real\ntrain-1-real.mp4,real")
     return folder
 
 
@@ -74,7 +75,7 @@ def released(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(*train)
     steps = [line.split(",")[1] for line in (folder / "run/history.csv").read_text().splitlines()]
     assert steps.count("15") == 1  # the look before the kill was not done again
-    run("calibrate", "--manifest", manifest, "--model", model)
+    run("calibrate", "--manifest", manifest, "--model", model, "--clips", videos / "street.csv")
     run("evaluate", "--manifest", manifest, "--model", model, "--out", report)
     release = ("release", "--model", model, "--out", folder / "released", "--name", "smoke", "--version", "1.0.0")
     run(*release, "--report", report / "report.json")

@@ -1,6 +1,9 @@
 """The training: it learns, a run that was killed goes on as if it had not been, bad data is refused."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -136,3 +139,23 @@ def test_overrides_change_single_values_and_wrong_ones_are_named() -> None:
         load_config(None, ["frames.steps"])
     with pytest.raises(ConfigError, match="surprise"):
         load_config(None, ["data.manifest=x.csv", "surprise=1"])
+
+
+def test_two_processes_train_one_model(data: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["train", "--config", str(CONFIGS / "smoke.yaml"), "--out", str(tmp_path), f"data.manifest={data}"]
+    short = ["frames.steps=4", "frames.evaluate_every=2", "sequences.steps=2", "sequences.evaluate_every=2"]
+    ended = subprocess.run(
+        [*torchrun, "-m", "training", *command, *short],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert ended.returncode == 0, ended.stderr
+    history = (tmp_path / "history.csv").read_text().splitlines()
+    looks = [line.split(",")[:2] for line in history if not line.endswith(",,")]
+    assert looks == [["stage", "step"], ["frames", "2"], ["frames", "4"], ["sequences", "2"]]
+    assert "nan" not in "".join(history)
+    assert (tmp_path / "model/manifest.json").exists()

@@ -10,7 +10,7 @@ from training.calibrate import CalibrationError, Targets, calibrate, choose_corr
 from training.judge import Item
 from training.metrics import Judged, measure
 from worker.detector.config import ScoringConfig
-from worker.detector.scoring import to_probability
+from worker.detector.scoring import to_frame_probability, to_probability
 
 
 def judged(labels: list[int], probabilities: list[float], groups: list[str] | None = None) -> Judged:
@@ -70,10 +70,10 @@ def test_the_false_positive_rate_has_an_interval_over_people() -> None:
     assert rate.high >= 0.3
 
 
-def items(logits: np.ndarray, labels: np.ndarray, *, is_sequence: bool = True) -> list[Item]:
+def items(logits: np.ndarray, labels: np.ndarray, *, is_sequence: bool = True, dataset: str = "d") -> list[Item]:
     return [
-        Item(path=str(index), label=int(label), dataset="d", group=str(index), is_sequence=is_sequence,
-             logit=float(logit), mean_logit=float(logit))
+        Item(path=str(index), label=int(label), dataset=dataset, group=str(index), is_sequence=is_sequence,
+             frame_logits=(float(logit),), logit=float(logit), mean_logit=float(logit))
         for index, (logit, label) in enumerate(zip(logits, labels, strict=True))
     ]  # fmt: skip
 
@@ -103,18 +103,43 @@ def test_calibration_needs_both_labels_and_a_model_that_points_the_right_way() -
         Targets(suspicious=0.01, manipulated=0.05)
 
 
-def test_thresholds_come_from_sequences_where_there_are_enough() -> None:
+def test_sequences_and_single_frames_are_calibrated_apart() -> None:
     rng = np.random.default_rng(3)
-    sequences = items(np.concatenate([rng.normal(-2, 0.5, 60), rng.normal(2, 0.5, 60)]), np.repeat([0, 1], 60))
-    frames = items(
-        np.concatenate([rng.normal(0, 2, 400), rng.normal(1, 2, 400)]), np.repeat([0, 1], 400), is_sequence=False
-    )
-    scoring = calibrate([*sequences, *frames], ScoringConfig(), Targets(0.05, 0.01))
-    above = [to_probability(item.logit or 0, scoring) >= scoring.suspicious_at for item in sequences[:60]]
-    assert sum(above) == 3
-    all_reals = [item for item in (*sequences, *frames) if item.label == 0]
-    at_manipulated = [to_probability(item.logit or 0, scoring) >= scoring.manipulated_at for item in all_reals]
-    assert sum(at_manipulated) == int(0.01 * 460)
+    labels = np.repeat([0, 1], 2000)
+    sequences = items(2 * rng.normal(4 * labels - 2, 1) + 1, labels)  # log odds 4 x before the change
+    frames = items(rng.normal(2 * labels - 1, 1), labels, is_sequence=False)  # log odds 2 x
+    scoring = calibrate([*sequences, *frames], ScoringConfig(), Targets())
+    assert scoring.temperature == pytest.approx(0.5, rel=0.15)
+    assert scoring.bias == pytest.approx(-2, abs=0.4)
+    assert 0.5 < scoring.frame_temperature < 1.5
+    assert to_frame_probability(0.0, scoring) == pytest.approx(0.5, abs=0.15)
+
+
+def test_probabilities_do_not_carry_the_share_of_fakes_and_few_clips_are_no_certainty() -> None:
+    few = items(np.array([-2.0] * 40 + [2.0] * 5), np.array([0] * 40 + [1] * 5))
+    scoring = calibrate(few, ScoringConfig(), Targets())
+    low, high = (to_probability(logit, scoring) for logit in (-2.0, 2.0))
+    assert low == pytest.approx(1 / 42, abs=0.01)
+    assert high == pytest.approx(6 / 7, abs=0.01)
+
+
+def test_a_rate_holds_on_each_data_set_of_reals_that_is_large_enough() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 1], 200)
+    lab = items(rng.normal(6 * labels - 3, 1), labels)
+    street = items(rng.normal(1, 1, 40), np.zeros(40), dataset="street")
+    small = items(np.full(10, 9.0), np.zeros(10), dataset="small")
+
+    def share(members: list[Item], scoring: ScoringConfig) -> float:
+        above = [to_probability(item.logit or 0, scoring) >= scoring.suspicious_at for item in members]
+        return sum(above) / len(above)
+
+    alone = calibrate(lab, ScoringConfig(), Targets())
+    assert share(lab[:200], alone) == 0.05
+    assert share(street, alone) > 0.5
+    both = calibrate([*lab, *street, *small], ScoringConfig(), Targets())
+    assert share(street, both) == 0.05
+    assert (both.temperature, both.bias) == (alone.temperature, alone.bias)
 
 
 @pytest.mark.parametrize(("noise", "weight"), [(0.1, 1.0), (9.0, 0.0)])

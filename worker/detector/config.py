@@ -63,9 +63,13 @@ class ScoringConfig(_Record):
     correction_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
     """How far the Transformer's correction of the mean of the frame logits counts; 0: plain mean."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Logits are divided by it (Guo et al., ICML 2017)."""
+    """The logit of a track is divided by it (Guo et al., ICML 2017)."""
     bias: float = 0.0
     """Added after that (Platt, 1999)."""
+    frame_temperature: Annotated[float, Field(gt=0)] = 1.0
+    """The same for the logit of one frame, which knows less than the mean of many."""
+    frame_bias: float = 0.0
+    """Added after that."""
     suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
     """From this probability on a track is SUSPICIOUS."""
     suspicious_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None

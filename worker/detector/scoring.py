@@ -94,7 +94,7 @@ def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConf
                 brightness=crop.brightness,
                 unusable=crop.unusable,
                 logit=logit,
-                probability=None if logit is None else to_probability(logit, scoring),
+                probability=None if logit is None else to_frame_probability(logit, scoring),
             )
         )
     return rows
@@ -112,9 +112,13 @@ def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> Cl
 
 
 def to_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Calibrated P(fake)."""
-    calibrated = logit / scoring.temperature + scoring.bias
-    return 1 / (1 + math.exp(-max(min(calibrated, 700.0), -700.0)))
+    """Calibrated P(fake) of a track."""
+    return _sigmoid(logit / scoring.temperature + scoring.bias)
+
+
+def to_frame_probability(logit: float, scoring: ScoringConfig) -> float:
+    """Calibrated P(fake) of one frame, seen by itself."""
+    return _sigmoid(logit / scoring.frame_temperature + scoring.frame_bias)
 
 
 def is_judgeable(track: Track, faces: FaceConfig) -> bool:
@@ -127,6 +131,10 @@ def judge(probability: float, scoring: ScoringConfig) -> Verdict:
     if probability >= scoring.manipulated_at:
         return Verdict.MANIPULATED
     return Verdict.SUSPICIOUS if probability >= scoring.suspicious_at else Verdict.AUTHENTIC
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-max(min(logit, 700.0), -700.0)))
 
 
 def _why_not(track: Track, score: SequenceScore | None, manifest: Manifest) -> list[Reason]:
