@@ -1,17 +1,23 @@
-"""The command line: serve, api, worker, migrate, scan, demo. Each command imports what it needs, and no more."""
+"""The command line of the service and its clients. Each command imports what it needs, and no more."""
 
 # ruff: noqa: PLC0415 (a client machine has neither the API's packages nor the worker's)
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
 from app.settings import MissingSettingError, Settings, describe_invalid
+from app.states import Scope
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 _console = Console(stderr=True)
 _commands = typer.Typer(
@@ -23,6 +29,9 @@ _commands = typer.Typer(
 
 _models = typer.Typer(no_args_is_help=True, help="The models that jobs may name, beside the default one.")
 _commands.add_typer(_models, name="models")
+
+_keys = typer.Typer(no_args_is_help=True, help="The API keys of clients, beside the operator's in UNMASK_API_KEY.")
+_commands.add_typer(_keys, name="keys")
 
 Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...")]
 Url = Annotated[str | None, typer.Option(help="Where the API is; else UNMASK_API_HOST and UNMASK_API_PORT.")]
@@ -98,6 +107,49 @@ def remove(name: Annotated[str, typer.Argument(help="As 'unmask models list' sho
     shutil.rmtree(folder / name)
 
 
+@_keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for, as 'moderation pipeline'.")],
+    scope: Annotated[list[Scope], typer.Option(help="What it may do; several may be given.")],
+    tenant: Annotated[str, typer.Option(help="Whose jobs it sees: tenants learn nothing of each other.")] = "default",
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; else never.")] = None,
+) -> None:
+    """Make a key and print it: it is shown this once."""
+    from datetime import timedelta
+
+    from app.services import keys
+
+    settings = Settings()
+    lifetime = timedelta(days=days) if days else None
+    pepper = _find_pepper(settings)
+    with _database_session(settings) as session:
+        _, text = keys.create_key(session, tenant=tenant, name=name, scopes=scope, lifetime=lifetime, pepper=pepper)
+    print(text)  # noqa: T201 (the command's output)
+
+
+@_keys.command(name="list")
+def list_keys() -> None:
+    """List the keys: id, tenant, scopes, what became of it, name."""
+    from app.services import keys
+
+    with _database_session(Settings()) as session:
+        for key in keys.list_keys(session):
+            print(key.id, key.tenant, ",".join(key.scopes), keys.describe_validity(key), key.name, sep="\t")  # noqa: T201
+
+
+@_keys.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="As 'unmask keys list' shows it.")]) -> None:
+    """End a key at once."""
+    from app.errors import NotFoundError
+    from app.services import keys
+
+    with _database_session(Settings()) as session:
+        try:
+            keys.revoke_key(session, key_id)
+        except NotFoundError as error:
+            _give_up(error)
+
+
 @_commands.command()
 def migrate() -> None:
     """Bring the database of UNMASK_DATABASE_URL to the newest schema."""
@@ -144,6 +196,34 @@ def demo(clips: Clips) -> None:
     except (ApiError, DemoError, UnreachableError) as error:
         _give_up(error)
     raise typer.Exit(code)
+
+
+@contextmanager
+def _database_session(settings: Settings) -> Iterator["Session"]:
+    """A session on the database of the settings, or of the 'unmask serve' that runs in this folder."""
+    from app.db.session import make_engine, make_sessions
+    from app.serve import find_database_url
+
+    url = find_database_url(settings)
+    if url is None:
+        _give_up("There is no database. Set UNMASK_DATABASE_URL, or start 'unmask serve' in this folder.")
+    engine = make_engine(url, pool_size=1)
+    try:
+        with make_sessions(engine)() as session:
+            yield session
+    finally:
+        engine.dispose()
+
+
+def _find_pepper(settings: Settings) -> str:
+    from app.serve import find_api_key
+
+    if settings.key_pepper:
+        return settings.key_pepper.get_secret_value()
+    api_key = find_api_key(settings)
+    if api_key is None:
+        _give_up("Set UNMASK_API_KEY or UNMASK_KEY_PEPPER as the API has it: keys are digested with it.")
+    return api_key
 
 
 def _give_up(error: Exception | str) -> NoReturn:

@@ -3,6 +3,7 @@
 UnmaskError
 ├── InvalidRequestError        400 invalid_request
 ├── UnauthorizedError          401 unauthorized
+├── ForbiddenScopeError        403 forbidden_scope
 ├── NotFoundError              404 not_found
 ├── MethodNotAllowedError      405 method_not_allowed
 ├── ConflictError
@@ -13,6 +14,7 @@ UnmaskError
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   └── UnsupportedMediaError  415 unsupported_media
+├── RateLimitedError           429 rate_limited
 ├── InternalError              500 internal
 ├── OverloadedError            503 overloaded
 └── StorageFullError           507 storage_full
@@ -58,6 +60,12 @@ class UnauthorizedError(UnmaskError):
     """The API key is missing or unknown."""
 
     code, status, title = "unauthorized", 401, "Unauthorized"
+
+
+class ForbiddenScopeError(UnmaskError):
+    """The API key is known, but lacks the scope that this needs."""
+
+    code, status, title = "forbidden_scope", 403, "Forbidden scope"
 
 
 class NotFoundError(UnmaskError):
@@ -116,6 +124,12 @@ class UnsupportedMediaError(ClipRejectedError):
     """The first bytes are not those of a video container that the service reads."""
 
     code, status, title = "unsupported_media", 415, "Unsupported media"
+
+
+class RateLimitedError(UnmaskError):
+    """The key sends more requests than it may."""
+
+    code, status, title, retryable = "rate_limited", 429, "Rate limited", True
 
 
 class InternalError(UnmaskError):

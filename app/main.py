@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app.api import health, jobs, models
-from app.api.auth import ApiKeyMiddleware
+from app.api.auth import ApiKeyMiddleware, make_key_ring
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import make_openapi
+from app.api.rate_limits import RateLimiter
 from app.api.request_context import RequestContextMiddleware
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
@@ -44,12 +45,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = make_engine(database_url)
+        sessions = make_sessions(engine)
         resources = Resources(
             settings=settings,
-            sessions=make_sessions(engine),
+            sessions=sessions,
             storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
             doorbell=Doorbell(redis_url),
             waiters=JobWaiters(engine),
+            keys=make_key_ring(sessions, api_key, settings.key_pepper),
+            rate_limiter=RateLimiter(redis_url, settings.rate_limit),
             schema_version=newest_version(),
         )
         sweeper = Sweeper(
@@ -75,6 +79,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app, [route for router in routers for route in router.routes])
-    app.add_middleware(ApiKeyMiddleware, api_key=api_key)
+    app.add_middleware(ApiKeyMiddleware)
     app.add_middleware(RequestContextMiddleware)
     return app

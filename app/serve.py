@@ -14,6 +14,7 @@ from app.settings import Settings
 from app.supervisor import Stop, Supervisor
 
 API_KEY_FILE = "api-key"
+_DATABASE_URL_FILE = "database-url"
 _KEY_PREFIX = "umk_"
 
 
@@ -23,6 +24,12 @@ def find_api_key(settings: Settings) -> str | None:
         return settings.api_key.get_secret_value()
     path = settings.data_dir / API_KEY_FILE
     return path.read_text().strip() if path.exists() else None
+
+
+def find_database_url(settings: Settings) -> str | None:
+    """The database of the settings, or that of the ``unmask serve`` which runs in the data directory."""
+    path = settings.data_dir / _DATABASE_URL_FILE
+    return settings.database_url or (path.read_text() if path.exists() else None)
 
 
 def find_or_make_api_key(data_dir: Path) -> str:
@@ -64,6 +71,7 @@ def _environment(settings: Settings, say: Callable[[str], None]) -> Iterator[dic
         if not database_url:
             say("Starting PostgreSQL.")
             database_url = stack.enter_context(embedded_postgres(data_dir / "postgres"))
+            stack.enter_context(_note(data_dir / _DATABASE_URL_FILE, database_url))
         redis_url = settings.redis_url
         if not redis_url:
             say("Starting Valkey.")
@@ -76,6 +84,16 @@ def _environment(settings: Settings, say: Callable[[str], None]) -> Iterator[dic
             "UNMASK_STORAGE_URL": settings.storage_url or (data_dir / "clips").as_uri(),
             "UNMASK_API_KEY": _api_key(settings, data_dir, say),
         }
+
+
+@contextmanager
+def _note(path: Path, text: str) -> Iterator[None]:
+    """Writes a file for the commands of this folder, for as long as it is true."""
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _api_key(settings: Settings, data_dir: Path, say: Callable[[str], None]) -> str:

@@ -39,7 +39,11 @@ class Settings(BaseSettings):
     """Where `unmask models add` puts models that jobs name; the same for API and workers. Empty: in the data folder."""
 
     api_key: SecretStr | None = None
-    """The key that clients send as `Authorization: Bearer`. Empty: `unmask serve` creates one."""
+    """The operator's key for `Authorization: Bearer`; it may do all. Empty: `unmask serve` creates one."""
+    key_pepper: SecretStr | None = None
+    """Secret with which keys of `unmask keys` are digested; a new one makes them void. Empty: the operator's key."""
+    rate_limit: Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")] = "6000/minute"
+    """Requests that one key may send. More than a pipeline polls; a client that runs wild must not slow the others."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on. Loopback by default: put a TLS proxy in front of anything wider."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000

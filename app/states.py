@@ -1,4 +1,4 @@
-"""The words of a job: statuses and the moves between them, phases, verdicts, reasons, failures."""
+"""The words of the service: a job's statuses and the moves between them, phases, verdicts, reasons, scopes."""
 
 from enum import StrEnum
 
@@ -28,6 +28,16 @@ NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELED: frozenset(),
 }
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    JOBS_READ = "jobs:read"
+    JOBS_WRITE = "jobs:write"
+    WEBHOOKS_WRITE = "webhooks:write"
+    ADMIN = "admin"
+    """Everything that the others may."""
 
 
 class Phase(StrEnum):

@@ -1,4 +1,4 @@
-"""What endpoints ask for: the process's resources, a session, a job's id."""
+"""What endpoints ask for: the process's resources, a session, who is asking, a job's id."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,14 +10,18 @@ from fastapi import Depends, Path, Request
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
+from app.api.auth import KeyRing
+from app.api.rate_limits import RateLimiter
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
-from app.errors import NotFoundError
+from app.errors import ForbiddenScopeError, NotFoundError
 from app.registry import find_models
 from app.schemas import JobOptions
 from app.services import jobs
+from app.services.keys import Principal
 from app.settings import Settings
+from app.states import Scope
 from app.storage import ClipStorage, Upload
 
 
@@ -30,30 +34,33 @@ class Resources:
     storage: ClipStorage
     doorbell: Doorbell
     waiters: JobWaiters
+    keys: KeyRing
+    rate_limiter: RateLimiter
     schema_version: str | None
     """The migration that the code was written for."""
 
-    def submit(self, upload: Upload, clip_name: str | None, options: JobOptions) -> tuple[Job, int | None]:
+    def submit(self, upload: Upload, clip_name: str | None, options: JobOptions, tenant: str) -> tuple[Job, int | None]:
         """``jobs.submit_job`` in a session of its own."""
         with self.sessions() as session:
             job_id = jobs.submit_job(
                 session,
                 self.storage,
                 self.doorbell,
+                tenant=tenant,
                 upload=upload,
                 clip_name=clip_name,
                 options=options,
                 models=find_models(self.settings.installed_models) if options.model else (),
             )
-            return jobs.get_job(session, job_id)
+            return jobs.get_job(session, job_id, tenant=tenant)
 
-    async def await_job(self, job_id: UUID, *, seconds: float) -> tuple[Job, int | None]:
+    async def await_job(self, job_id: UUID, *, tenant: str, seconds: float) -> tuple[Job, int | None]:
         """``jobs.get_job`` once the job has ended, or the time is over; no thread is held while it waits."""
         found: tuple[Job, int | None]
 
         async def has_ended() -> bool:
             nonlocal found
-            found = await run_in_threadpool(self._get_job, job_id)
+            found = await run_in_threadpool(self._get_job, job_id, tenant)
             return found[0].status.is_final
 
         if not await has_ended():
@@ -61,9 +68,9 @@ class Resources:
             await self.waiters.wait_until(job_id, has_ended, longest=longest)
         return found
 
-    def _get_job(self, job_id: UUID) -> tuple[Job, int | None]:
+    def _get_job(self, job_id: UUID, tenant: str) -> tuple[Job, int | None]:
         with self.sessions() as session:
-            return jobs.get_job(session, job_id)
+            return jobs.get_job(session, job_id, tenant=tenant)
 
 
 def get_resources(request: Request) -> Resources:
@@ -82,6 +89,24 @@ def get_session(resources: ResourcesDep) -> Iterator[Session]:
 
 
 SessionDep = Annotated[Session, Depends(get_session)]
+
+
+class Requires:
+    """Lets keys with a scope through and says who sent it. Raises ForbiddenScopeError."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __call__(self, request: Request) -> Principal:
+        """What FastAPI calls."""
+        principal: Principal = request.state.principal
+        if principal.may(self._scope):
+            return principal
+        raise ForbiddenScopeError(f"This key lacks the scope '{self._scope}'. Ask the operator for one that has it.")
+
+
+Reader = Annotated[Principal, Depends(Requires(Scope.JOBS_READ))]
+Writer = Annotated[Principal, Depends(Requires(Scope.JOBS_WRITE))]
 
 
 def parse_job_id(job_id: Annotated[str, Path(examples=["job_0199c1f27d0a7c3e8a51b0c2d3e4f506"])]) -> UUID:

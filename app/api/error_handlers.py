@@ -26,6 +26,9 @@ from app.schemas import Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
 
+DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError)
+"""What SQLAlchemy raises while the database is away."""
+
 
 def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
     """The response for an error; the request id comes from the log context."""
@@ -62,9 +65,14 @@ def _allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
     return sorted({method for route in matching if route.path == closest for method in route.methods or ()})
 
 
+def database_away(error: Exception) -> OverloadedError:
+    """What a client is told where the database does not answer; the log gets the reason."""
+    make_logger(part="api").error("database_unreachable", error=str(error))
+    return OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
+
+
 def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Registers the handlers; the routes are those that an error may concern."""
-    log = make_logger(part="api")
 
     @app.exception_handler(UnmaskError)
     def _ours(request: Request, error: UnmaskError) -> JSONResponse:
@@ -88,10 +96,8 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             return response
         return problem_response(NotFoundError(f"There is no {path}. See /docs for what there is."), path=path)
 
-    @app.exception_handler(OperationalError)
-    @app.exception_handler(InterfaceError)
-    @app.exception_handler(PoolTimeoutError)
     def _database_away(request: Request, error: Exception) -> JSONResponse:
-        log.error("database_unreachable", error=str(error))
-        overloaded = OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
-        return problem_response(overloaded, path=request.url.path)
+        return problem_response(database_away(error), path=request.url.path)
+
+    for kind in DATABASE_ERRORS:
+        app.add_exception_handler(kind, _database_away)

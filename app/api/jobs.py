@@ -9,14 +9,14 @@ from starlette.concurrency import run_in_threadpool
 from app import schemas
 from app.api import openapi
 from app.api.cursors import decode_position, decode_uuid
-from app.api.dependencies import JobId, ResourcesDep, SessionDep
+from app.api.dependencies import JobId, Reader, ResourcesDep, SessionDep, Writer
 from app.api.uploads import declared_bytes, limits_of, receive_clip
 from app.api.views import respond_frames, respond_job, respond_jobs, view_job
 from app.db.repositories import JobFilter
 from app.services import jobs
 from app.states import JobStatus, Verdict
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 503))
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
 
 
 class PageQuery(schemas.Schema):
@@ -43,20 +43,20 @@ class JobQuery(PageQuery):
 
 
 @router.post("", status_code=202, summary="Submit a clip", **openapi.SUBMIT)
-async def submit_job(request: Request, resources: ResourcesDep) -> Response:
+async def submit_job(request: Request, resources: ResourcesDep, writer: Writer) -> Response:
     """Queues a job for the clip and answers at once. Poll `Location` until the job's status is final."""
     limits = limits_of(resources.settings)
     with resources.storage.begin_upload(expected_bytes=declared_bytes(request, limits)) as upload:
         form = await receive_clip(request, upload, limits)
-        job = await run_in_threadpool(resources.submit, upload, form.clip_name, form.options)
+        job = await run_in_threadpool(resources.submit, upload, form.clip_name, form.options, writer.tenant)
     return respond_job(request, view_job(*job), status_code=202)
 
 
 @router.get("", summary="List jobs", response_model=schemas.JobPage)
-def list_jobs(request: Request, session: SessionDep, query: Annotated[JobQuery, Query()]) -> Response:
+def list_jobs(request: Request, session: SessionDep, reader: Reader, query: Annotated[JobQuery, Query()]) -> Response:
     """Jobs, newest first. Deleted jobs are not listed."""
     before = decode_uuid(query.cursor)
-    page = jobs.list_jobs(session, where=query.as_filter(), before=before, limit=query.limit + 1)
+    page = jobs.list_jobs(session, tenant=reader.tenant, where=query.as_filter(), before=before, limit=query.limit + 1)
     return respond_jobs(request, page, limit=query.limit)
 
 
@@ -64,35 +64,38 @@ def list_jobs(request: Request, session: SessionDep, query: Annotated[JobQuery, 
 async def get_job(
     request: Request,
     resources: ResourcesDep,
+    reader: Reader,
     job_id: JobId,
     wait: Annotated[float, Query(ge=0, description="Seconds to wait for the job's end, at most 60.")] = 0,
 ) -> Response:
     """The job with its progress, and its result once it has succeeded."""
-    return respond_job(request, view_job(*await resources.await_job(job_id, seconds=wait)))
+    return respond_job(request, view_job(*await resources.await_job(job_id, tenant=reader.tenant, seconds=wait)))
 
 
 @router.get("/{job_id}/result", summary="Read a result", response_model=schemas.Result, **openapi.READ_RESULT)
-def get_result(session: SessionDep, job_id: JobId) -> schemas.Result:
+def get_result(session: SessionDep, reader: Reader, job_id: JobId) -> schemas.Result:
     """The result alone; 409 `no_result` while there is none."""
-    return schemas.Result.model_validate(jobs.get_result(session, job_id).payload)
+    return schemas.Result.model_validate(jobs.get_result(session, job_id, tenant=reader.tenant).payload)
 
 
 @router.get("/{job_id}/frames", summary="Read frames", **openapi.READ_FRAMES)
-def list_frames(request: Request, session: SessionDep, job_id: JobId, query: Annotated[PageQuery, Query()]) -> Response:
+def list_frames(
+    request: Request, session: SessionDep, reader: Reader, job_id: JobId, query: Annotated[PageQuery, Query()]
+) -> Response:
     """One row for each face in each sampled frame. `Accept` chooses JSON, `application/x-ndjson` or `text/csv`."""
     after = decode_position(query.cursor)
-    rows = jobs.list_frames(session, job_id, after=after, limit=query.limit + 1)
+    rows = jobs.list_frames(session, job_id, tenant=reader.tenant, after=after, limit=query.limit + 1)
     return respond_frames(request, rows, limit=query.limit)
 
 
 @router.post("/{job_id}:cancel", summary="Cancel a job", response_model=schemas.Job, **openapi.CANCEL)
-def cancel_job(request: Request, session: SessionDep, job_id: JobId) -> Response:
+def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: JobId) -> Response:
     """Ends a queued or running job at once; 409 `not_cancelable` where it has ended."""
-    jobs.cancel_job(session, job_id)
-    return respond_job(request, view_job(*jobs.get_job(session, job_id)))
+    jobs.cancel_job(session, job_id, tenant=writer.tenant)
+    return respond_job(request, view_job(*jobs.get_job(session, job_id, tenant=writer.tenant)))
 
 
 @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=openapi.problems(404, 410))
-def delete_job(session: SessionDep, resources: ResourcesDep, job_id: JobId) -> None:
+def delete_job(session: SessionDep, resources: ResourcesDep, writer: Writer, job_id: JobId) -> None:
     """Removes the clip, the frames and the result. Afterwards the job answers 410 `gone_deleted`."""
-    jobs.delete_job(session, resources.storage, job_id)
+    jobs.delete_job(session, resources.storage, job_id, tenant=writer.tenant)

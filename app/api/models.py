@@ -4,14 +4,14 @@ from fastapi import APIRouter
 
 from app import schemas
 from app.api import openapi
-from app.api.dependencies import ResourcesDep
+from app.api.dependencies import Reader, ResourcesDep
 from app.registry import find_models
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.problems(400, 401, 503))
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.problems(400, 401, 403, 429, 503))
 
 
 @router.get("", summary="List models", response_model=schemas.ModelList)
-def list_models(resources: ResourcesDep) -> schemas.ModelList:
+def list_models(resources: ResourcesDep, _reader: Reader) -> schemas.ModelList:
     """The models that `options.model` may name, beside the workers' default."""
     found = find_models(resources.settings.installed_models).values()
     return schemas.ModelList(items=[schemas.InstalledModel(**model.model_dump()) for model in found])

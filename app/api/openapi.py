@@ -13,12 +13,14 @@ _SCHEMAS = "#/components/schemas/{model}"
 _PROBLEM_DESCRIPTIONS = {
     400: "`invalid_request`: malformed; `errors` point at the fields",
     401: "`unauthorized`: the API key is missing or unknown",
+    403: "`forbidden_scope`: the API key may not do this",
     404: "`not_found`: there is no such job",
     408: "`request_timeout`: the upload went silent",
     409: "`not_cancelable` or `no_result`: does not fit the job's status",
     410: "`gone_deleted`: the job was deleted",
     413: "`clip_too_large`: more bytes than the service takes",
     415: "`unsupported_media`: not a video container that the service reads",
+    429: "`rate_limited`: more requests than the key may send; try again after `Retry-After`",
     503: "`overloaded`: the database does not answer; try again after `Retry-After`",
     507: "`storage_full`: there is no room for the clip",
 }
@@ -107,7 +109,7 @@ def _problem_example(status: int) -> dict[str, Any]:
         "detail": _PROBLEM_DESCRIPTIONS[status].partition(": ")[2],
         "instance": f"/v1/jobs/{_JOB_ID}",
         "request_id": "req_0199c1f27d0a7c3e8a51b0c2d3e4f506",
-        "retryable": status in {408, 503, 507},
+        "retryable": status in {408, 429, 503, 507},
         "errors": [],
     }
 

@@ -1,10 +1,10 @@
-"""The tables: a job, its transitions, its result, its frames."""
+"""The tables: a job, its transitions, its result, its frames; API keys."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, func, text
+from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
@@ -37,6 +37,8 @@ class Job(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    tenant: Mapped[str] = mapped_column(index=True)
+    """Whose it is: nobody else learns that it exists."""
     status: Mapped[JobStatus] = mapped_column(_words(JobStatus), default=JobStatus.QUEUED)
     external_id: Mapped[str | None] = mapped_column(index=True)
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -140,3 +142,22 @@ class FrameScore(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     payload: Mapped[dict[str, Any]]
     """``schemas.Frame`` as JSON."""
+
+
+class ApiKey(Base):
+    """A key that clients send, by the part of it that may be shown; of its secret only a digest is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    name: Mapped[str]
+    """What its owner calls it."""
+    digest: Mapped[bytes]
+    """HMAC-SHA256 of the secret with the pepper of the settings."""
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """To the minute."""

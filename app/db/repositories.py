@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, delete, event, func, insert, selec
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
-from app.db.models import FrameScore, Job, Result, Transition
+from app.db.models import ApiKey, FrameScore, Job, Result, Transition
 from app.states import JobStatus, Phase, Verdict
 
 JOB_CHANNEL = "unmask_jobs"
@@ -48,19 +48,20 @@ def add_job(session: Session, job: Job) -> None:
     session.add(Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
 
 
-def find_job(session: Session, job_id: UUID) -> Job | None:
-    """A job with its result."""
-    return session.scalars(_with_result().where(Job.id == job_id)).one_or_none()
+def find_job(session: Session, job_id: UUID, *, tenant: str) -> Job | None:
+    """A job of a tenant, with its result."""
+    return session.scalars(_with_result().where(Job.id == job_id, Job.tenant == tenant)).one_or_none()
 
 
-def find_job_for_update(session: Session, job_id: UUID) -> Job | None:
-    """A locked job."""
-    return session.get(Job, job_id, with_for_update=True)
+def find_job_for_update(session: Session, job_id: UUID, *, tenant: str) -> Job | None:
+    """A locked job of a tenant."""
+    query = select(Job).where(Job.id == job_id, Job.tenant == tenant)
+    return session.scalars(query.with_for_update()).one_or_none()
 
 
-def list_jobs(session: Session, *, where: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
-    """Jobs that were not deleted, newest first; ids are UUIDv7, so their order is that of creation."""
-    query = _with_result().where(Job.deleted_at.is_(None))
+def list_jobs(session: Session, *, tenant: str, where: JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
+    """A tenant's jobs that were not deleted, newest first; ids are UUIDv7, so their order is that of creation."""
+    query = _with_result().where(Job.tenant == tenant, Job.deleted_at.is_(None))
     conditions: list[tuple[Callable[..., ColumnElement[bool]], InstrumentedAttribute[Any], object]] = [
         (operator.eq, Job.status, where.status),
         (operator.eq, Job.verdict, where.verdict),
@@ -171,3 +172,13 @@ def find_schema_version(session: Session) -> str | None:
         return None
     version: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
     return version
+
+
+def find_key(session: Session, key_id: str) -> ApiKey | None:
+    """An API key by its id, whether it is still valid or not."""
+    return session.get(ApiKey, key_id)
+
+
+def list_keys(session: Session) -> Sequence[ApiKey]:
+    """All API keys, of all tenants."""
+    return session.scalars(select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)).all()

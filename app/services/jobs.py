@@ -19,6 +19,7 @@ def submit_job(
     storage: ClipStorage,
     doorbell: Doorbell,
     *,
+    tenant: str,
     upload: Upload,
     clip_name: str | None,
     options: JobOptions,
@@ -30,6 +31,7 @@ def submit_job(
         session: Has no transaction yet.
         storage: Keeps the clip.
         doorbell: Is rung for the workers.
+        tenant: Whose job it is.
         upload: The clip.
         clip_name: What the client calls it.
         options: What the client says about it.
@@ -43,6 +45,7 @@ def submit_job(
     sha256 = upload.finish()
     with session.begin():
         job = Job(
+            tenant=tenant,
             status=JobStatus.QUEUED,
             external_id=options.external_id,
             client_metadata=options.metadata,
@@ -59,27 +62,27 @@ def submit_job(
     return job.id
 
 
-def get_job(session: Session, job_id: UUID) -> tuple[Job, int | None]:
+def get_job(session: Session, job_id: UUID, *, tenant: str) -> tuple[Job, int | None]:
     """A job with its result, and its place in the queue while it waits.
 
     Raises:
-        NotFoundError: There is no such job.
+        NotFoundError: There is no such job, or it is another tenant's.
         GoneError: It was deleted.
     """
     with session.begin():
-        job = _existing(repositories.find_job(session, job_id))
+        job = _existing(repositories.find_job(session, job_id, tenant=tenant))
         is_queued = job.status is JobStatus.QUEUED
         return job, repositories.count_queued_before(session, job) if is_queued else None
 
 
-def get_result(session: Session, job_id: UUID) -> Result:
+def get_result(session: Session, job_id: UUID, *, tenant: str) -> Result:
     """The result of a job that succeeded.
 
     Raises:
         NotFoundError, GoneError: As ``get_job``.
         NoResultError: The job has not ended, or ended without a result.
     """
-    job, _ = get_job(session, job_id)
+    job, _ = get_job(session, job_id, tenant=tenant)
     if job.result is not None:
         return job.result
     if job.status.is_final:
@@ -90,20 +93,22 @@ def get_result(session: Session, job_id: UUID) -> Result:
     )
 
 
-def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Sequence[FrameScore]:
+def list_frames(session: Session, job_id: UUID, *, tenant: str, after: int, limit: int) -> Sequence[FrameScore]:
     """Frames of a job behind a position. Raises as ``get_result``."""
-    get_result(session, job_id)
+    get_result(session, job_id, tenant=tenant)
     with session.begin():
         return repositories.list_frames(session, job_id, after=after, limit=limit)
 
 
-def list_jobs(session: Session, *, where: repositories.JobFilter, before: UUID | None, limit: int) -> Sequence[Job]:
-    """Jobs, newest first."""
+def list_jobs(
+    session: Session, *, tenant: str, where: repositories.JobFilter, before: UUID | None, limit: int
+) -> Sequence[Job]:
+    """A tenant's jobs, newest first."""
     with session.begin():
-        return repositories.list_jobs(session, where=where, before=before, limit=limit)
+        return repositories.list_jobs(session, tenant=tenant, where=where, before=before, limit=limit)
 
 
-def cancel_job(session: Session, job_id: UUID) -> None:
+def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
     """Ends a job that has not ended; a worker that is busy with it finds out at its next heartbeat.
 
     Raises:
@@ -111,13 +116,13 @@ def cancel_job(session: Session, job_id: UUID) -> None:
         NotCancelableError: The job has ended.
     """
     with session.begin():
-        job = _existing(repositories.find_job_for_update(session, job_id))
+        job = _existing(repositories.find_job_for_update(session, job_id, tenant=tenant))
         if job.status.is_final:
             raise NotCancelableError(f"The job has ended already: it is {job.status}.")
         session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
 
 
-def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
+def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: str) -> None:
     """Cancels the job if need be and removes its clip, frames and result; a tombstone stays.
 
     Raises:
@@ -125,7 +130,7 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID) -> None:
         GoneError: It was deleted before.
     """
     with session.begin():
-        job = _existing(repositories.find_job_for_update(session, job_id))
+        job = _existing(repositories.find_job_for_update(session, job_id, tenant=tenant))
         now = repositories.database_time(session)
         if not job.status.is_final:
             session.add(job.move_to(JobStatus.CANCELED, at=now))

@@ -19,6 +19,7 @@ from app.db.models import IllegalTransitionError, Job, Result, Transition
 from app.errors import NotCancelableError
 from app.services import attempts, jobs
 from app.services.attempts import Attempt
+from app.services.keys import DEFAULT_TENANT
 from app.services.sweep import requeue_lost_jobs
 from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
 
@@ -30,7 +31,9 @@ PROGRESS = (Phase.EXTRACTING, 1, 16)
 
 def add_job(sessions: Sessions) -> UUID:
     with sessions() as session, session.begin():
-        job = Job(status=JobStatus.QUEUED, client_metadata={}, clip_sha256="0" * 64, clip_bytes=1)
+        job = Job(
+            tenant=DEFAULT_TENANT, status=JobStatus.QUEUED, client_metadata={}, clip_sha256="0" * 64, clip_bytes=1
+        )
         repositories.add_job(session, job)
         return job.id
 
@@ -52,7 +55,7 @@ def requeue(sessions: Sessions, max_attempts: int = 3) -> list[JobStatus]:
 
 def read(sessions: Sessions, job_id: UUID) -> Job:
     with sessions() as session:
-        return jobs.get_job(session, job_id)[0]
+        return jobs.get_job(session, job_id, tenant=DEFAULT_TENANT)[0]
 
 
 def test_jobs_are_claimed_in_the_order_of_their_arrival(sessions: Sessions) -> None:
@@ -86,7 +89,9 @@ def test_a_result_is_stored_with_its_frames_and_history(sessions: Sessions) -> N
     job = read(sessions, job_id)
     assert (job.status, job.verdict, job.lease_until) == (JobStatus.SUCCEEDED, Verdict.AUTHENTIC, None)
     with sessions() as session:
-        assert [row.payload for row in jobs.list_frames(session, job_id, after=-1, limit=10)] == [{"a": 1}, {"a": 2}]
+        assert [
+            row.payload for row in jobs.list_frames(session, job_id, tenant=DEFAULT_TENANT, after=-1, limit=10)
+        ] == [{"a": 1}, {"a": 2}]
     with sessions() as session:
         history = session.scalars(select(Transition).order_by(Transition.id)).all()
     assert [(row.status, row.attempt, row.worker) for row in history] == [
@@ -150,11 +155,11 @@ def test_a_canceled_job_takes_no_result(sessions: Sessions) -> None:
     attempt = claim(sessions)
     assert attempt is not None
     with sessions() as session:
-        jobs.cancel_job(session, job_id)
+        jobs.cancel_job(session, job_id, tenant=DEFAULT_TENANT)
     assert not succeed(sessions, attempt)
     assert read(sessions, job_id).status is JobStatus.CANCELED
     with sessions() as session, pytest.raises(NotCancelableError):
-        jobs.cancel_job(session, job_id)
+        jobs.cancel_job(session, job_id, tenant=DEFAULT_TENANT)
 
 
 def test_only_the_moves_of_the_table_are_possible(sessions: Sessions) -> None:
@@ -163,7 +168,7 @@ def test_only_the_moves_of_the_table_are_possible(sessions: Sessions) -> None:
         now = repositories.database_time(session)
     for status, allowed in NEXT_STATUSES.items():
         for target in JobStatus:
-            job = Job(id=UUID(int=1), status=status, attempt=1)
+            job = Job(id=UUID(int=1), tenant=DEFAULT_TENANT, status=status, attempt=1)
             if target in allowed:
                 job.move_to(target, at=now)
                 assert job.status is target
@@ -210,7 +215,7 @@ class JobLife(RuleBasedStateMachine):
                 attempts.renew_lease(session, attempt, lease=LEASE, progress=PROGRESS)
             elif outcome == "cancel":
                 with suppress(NotCancelableError):
-                    jobs.cancel_job(session, attempt.job_id)
+                    jobs.cancel_job(session, attempt.job_id, tenant=DEFAULT_TENANT)
 
     @rule()
     def sweep(self) -> None:
