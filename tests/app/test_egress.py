@@ -1,0 +1,139 @@
+"""Where the service connects to when a client names the place: nothing private, nothing twice resolved."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+from ipaddress import ip_address, ip_network
+
+import httpcore
+import pytest
+
+from app.egress import EgressRefusedError, Guard, is_public, send
+
+PRIVATE = [
+    "0.0.0.0",  # noqa: S104 (it is refused)
+    "0.1.2.3", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.1.2.3", "169.254.169.254", "172.16.0.1",
+    "172.31.255.255", "192.0.0.1", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1",
+    "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+    "::", "::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1", "64:ff9b:1::1", "100::1",
+    "2001::1", "2001:db8::1", "2002:7f00:1::", "2002:a00:1::1", "fc00::1", "fd12:3456::1", "fe80::1", "fec0::1",
+    "ff02::1", "ff0e::1",
+]  # fmt: skip
+PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.216.34", "2606:4700:4700::1111", "2a00:1450:4001::1", "::ffff:8.8.8.8"]
+SPELLED = ["127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::1]", "10.1"]
+SECOND = timedelta(seconds=1)
+
+
+class Recorder(httpcore.NetworkBackend):
+    """Notes where a connection would go, and makes none."""
+
+    def __init__(self) -> None:
+        self.connected: list[tuple[str, int]] = []
+
+    def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> httpcore.NetworkStream:
+        self.connected.append((host, port))
+        raise httpcore.ConnectError("recorded")
+
+
+def post(guard: Guard, url: str) -> None:
+    with send(guard, "POST", url, headers={}, longest=SECOND):
+        pass
+
+
+@pytest.mark.parametrize("address", PRIVATE)
+def test_private_addresses_are_never_connected_to(address: str) -> None:
+    recorder = Recorder()
+    assert not is_public(ip_address(address))
+    literal = f"https://[{address}]/hook" if ":" in address else f"https://{address}/hook"
+    for url in (literal, "https://innocent.example/hook"):
+        with pytest.raises(EgressRefusedError):
+            post(Guard(resolve=lambda _: [address], backend=recorder), url)
+    with pytest.raises(EgressRefusedError):  # one private address among public ones
+        post(Guard(resolve=lambda _: ["8.8.8.8", address], backend=recorder), "https://innocent.example/hook")
+    assert recorder.connected == []
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses_are_connected_to_as_they_were_checked(address: str) -> None:
+    recorder = Recorder()
+    answers = iter([[address], ["127.0.0.1"]])  # a second lookup would be told another address: DNS rebinding
+    with pytest.raises(httpcore.ConnectError):
+        post(Guard(resolve=lambda _: next(answers), backend=recorder), "https://hooks.example/in")
+    assert [(ip_address(host), port) for host, port in recorder.connected] == [(ip_address(address), 443)]
+
+
+@pytest.mark.parametrize("host", SPELLED)
+def test_an_address_is_recognised_however_it_is_spelled(host: str) -> None:
+    recorder = Recorder()
+    with pytest.raises(EgressRefusedError):
+        post(Guard(resolve=lambda name: [name], backend=recorder), f"https://{host}/")
+    assert recorder.connected == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://hooks.example/", "https://hooks.example:8443/", "ftp://hooks.example/", "https://u:p@hooks.example/",
+     "https:///path", "//hooks.example", "https://hooks.example:99999/", "file:///etc/passwd", "gopher://x/"],
+)  # fmt: skip
+def test_only_plain_https_urls_are_taken(url: str) -> None:
+    recorder = Recorder()
+    with pytest.raises(EgressRefusedError):
+        post(Guard(resolve=lambda _: ["8.8.8.8"], backend=recorder), url)
+    assert recorder.connected == []
+
+
+def test_a_name_that_does_not_resolve_is_refused() -> None:
+    def fail(_: str) -> Iterable[str]:
+        raise socket.gaierror
+
+    for guard in (Guard(resolve=fail), Guard(resolve=lambda _: [])):
+        with pytest.raises(EgressRefusedError):
+            post(guard, "https://nowhere.example/")
+
+
+def test_an_operator_may_allow_a_network_of_their_own() -> None:
+    recorder = Recorder()
+    hosts = {"lan": "10.1.2.3", "far": "10.2.0.1"}
+    guard = Guard([ip_network("10.1.0.0/16")], resolve=lambda name: [hosts[name]], backend=recorder)
+    with pytest.raises(httpcore.ConnectError):
+        post(guard, "http://lan:8080/hook")
+    for url in ("http://far/", "http://10.2.0.1/", "http://127.0.0.1/"):
+        with pytest.raises(EgressRefusedError):
+            post(guard, url)
+    assert recorder.connected == [("10.1.2.3", 8080)]
+
+
+def test_public_hosts_need_https_where_a_network_is_allowed_too() -> None:
+    recorder = Recorder()
+    guard = Guard([ip_network("10.1.0.0/16")], resolve=lambda _: ["8.8.8.8"], backend=recorder)
+    for url in ("http://hooks.example/", "https://hooks.example:8443/"):
+        with pytest.raises(EgressRefusedError):
+            post(guard, url)
+    assert recorder.connected == []
+
+
+def test_a_receiver_that_drips_does_not_hold_the_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection:
+                for byte in b"HTTP/1.1 200 OK\r\n" * 100:
+                    time.sleep(0.1)
+                    try:
+                        connection.send(bytes([byte]))
+                    except OSError:
+                        return
+
+        threading.Thread(target=drip, daemon=True).start()
+        start = time.monotonic()
+        guard = Guard([ip_network("127.0.0.0/8")])
+        with (
+            pytest.raises(httpcore.TimeoutException),
+            send(guard, "POST", f"http://127.0.0.1:{port}/", headers={}, longest=SECOND),
+        ):
+            pass
+        assert time.monotonic() - start < 3
