@@ -76,6 +76,14 @@ def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (our own module)
 
 
+@_commands.command()
+def courier() -> None:
+    """Run a process that delivers webhooks."""
+    from app.courier import run_courier
+
+    run_courier(Settings())
+
+
 @_models.command()
 def add(
     model: Annotated[Path, typer.Argument(help="A directory that 'python -m training release' wrote.", metavar="DIR")],

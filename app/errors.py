@@ -7,6 +7,7 @@ UnmaskError
 ├── NotFoundError              404 not_found
 ├── MethodNotAllowedError      405 method_not_allowed
 ├── ConflictError
+│   ├── EndpointExistsError    409 endpoint_exists
 │   ├── NotCancelableError     409 not_cancelable
 │   └── NoResultError          409 no_result
 ├── RequestTimeoutError        408 request_timeout
@@ -87,9 +88,15 @@ class RequestTimeoutError(UnmaskError):
 
 
 class ConflictError(UnmaskError):
-    """The request does not fit the job's present status."""
+    """The request does not fit what there is at present."""
 
     status = 409
+
+
+class EndpointExistsError(ConflictError):
+    """The tenant has a webhook endpoint with this URL."""
+
+    code, title = "endpoint_exists", "Endpoint exists"
 
 
 class NotCancelableError(ConflictError):

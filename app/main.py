@@ -7,7 +7,7 @@ from datetime import timedelta
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app.api import health, jobs, models
+from app.api import health, jobs, models, webhooks
 from app.api.auth import ApiKeyMiddleware, make_key_ring
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
@@ -18,6 +18,7 @@ from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.migrations import newest_version
 from app.db.session import make_engine, make_sessions
+from app.egress import Guard
 from app.log import configure_logging
 from app.services.sweep import Sweeper
 from app.settings import Settings, require_settings
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             doorbell=Doorbell(redis_url),
             waiters=JobWaiters(engine),
             keys=make_key_ring(sessions, api_key, settings.key_pepper),
+            guard=Guard(settings.egress_allow),
             rate_limiter=RateLimiter(redis_url, settings.rate_limit),
             schema_version=newest_version(),
         )
@@ -74,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
-    routers = (jobs.router, models.router, health.router)
+    routers = (jobs.router, webhooks.endpoints, webhooks.events, models.router, health.router)
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]

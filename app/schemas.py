@@ -10,6 +10,7 @@ from app.states import FailureCode, JobStatus, Phase, ReasonCode, Verdict, Warni
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
+WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_NUL)]
 LongText = Annotated[str, StringConstraints(max_length=1000, pattern=_NO_NUL)]
 
 
@@ -28,6 +29,8 @@ class JobOptions(Schema):
     """Up to 32 strings that come back unchanged."""
     model: ModelName | None = None
     """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
+    webhook_url: WebhookUrl | None = None
+    """Where this job's events go, beside the endpoints for all jobs; `GET /v1/webhook-endpoints` lists it."""
 
 
 class Box(Schema):

@@ -53,7 +53,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, request_stop)
     with _environment(settings, say) as environment:
-        commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker")}
+        commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker", "courier")}
         supervisor = Supervisor(commands, environment, stop)
         url = f"http://{settings.api_host}:{settings.api_port}"
         say(f"Unmask runs at {url}  (documentation: {url}/docs). Ctrl-C stops it.")

@@ -1,6 +1,7 @@
 """What an operator can set: environment variables with the prefix UNMASK_, or a .env file."""
 
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -61,6 +62,21 @@ class Settings(BaseSettings):
     """Disk space that uploads leave free, so that the database beside them can go on writing."""
     wait_max: Seconds = timedelta(seconds=60)
     """Longest `?wait=`: proxies commonly cut a silent connection after a minute."""
+
+    webhook_timeout: Seconds = timedelta(seconds=15)
+    """How long a webhook's receiver may take: it should note the event and answer."""
+    webhook_retry_delays: tuple[Seconds, ...] = tuple(
+        timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    )
+    """Seconds before each further delivery of a webhook, as JSON: three days, as Standard Webhooks proposes."""
+    webhook_disable_after: Seconds = timedelta(days=5)
+    """A webhook endpoint that only fails for so long is disabled: it is not coming back."""
+    webhook_concurrency: Annotated[int, Field(gt=0)] = 16
+    """Webhooks that a courier has on their way at a time: it waits more than it computes."""
+    webhook_endpoint_concurrency: Annotated[int, Field(gt=0)] = 4
+    """Of these to one endpoint: one that hangs must not hold up the others."""
+    egress_allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Private networks that webhooks may reach, as JSON: `["10.0.0.0/8"]`. Clients must not reach others."""
 
     lease_duration: Seconds = timedelta(seconds=60)
     """How long a worker may be silent before its job goes to another one."""

@@ -40,6 +40,39 @@ class Scope(StrEnum):
     """Everything that the others may."""
 
 
+class EventType(StrEnum):
+    """What webhooks tell."""
+
+    JOB_QUEUED = "job.queued"
+    JOB_STARTED = "job.started"
+    JOB_SUCCEEDED = "job.succeeded"
+    JOB_FAILED = "job.failed"
+    JOB_CANCELED = "job.canceled"
+    MEDIA_DELETED = "media.deleted"
+    """A job was deleted, with its clip and its result."""
+    WEBHOOK_TEST = "webhook.test"
+    ENDPOINT_DISABLED = "endpoint.disabled"
+    """Another webhook endpoint of the tenant gets nothing any more."""
+
+
+class WebhookJobs(StrEnum):
+    """Whose events a webhook endpoint gets."""
+
+    ALL = "all"
+    """Of all jobs of the tenant."""
+    NAMED = "named"
+    """Of jobs whose `webhook_url` is this endpoint's."""
+
+
+class WebhookPayload(StrEnum):
+    """How much a webhook says of a job."""
+
+    THIN = "thin"
+    """Enough to decide whether to read the job."""
+    FULL = "full"
+    """Also the result, without frames, where it fits into 20 kB."""
+
+
 class Phase(StrEnum):
     """What a running attempt is busy with."""
 

@@ -15,6 +15,7 @@ from app.api.rate_limits import RateLimiter
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
+from app.egress import Guard
 from app.errors import ForbiddenScopeError, NotFoundError
 from app.registry import find_models
 from app.schemas import JobOptions
@@ -36,6 +37,7 @@ class Resources:
     waiters: JobWaiters
     keys: KeyRing
     rate_limiter: RateLimiter
+    guard: Guard
     schema_version: str | None
     """The migration that the code was written for."""
 
@@ -50,6 +52,7 @@ class Resources:
                 upload=upload,
                 clip_name=clip_name,
                 options=options,
+                guard=self.guard,
                 models=find_models(self.settings.installed_models) if options.model else (),
             )
             return jobs.get_job(session, job_id, tenant=tenant)
@@ -107,17 +110,37 @@ class Requires:
 
 Reader = Annotated[Principal, Depends(Requires(Scope.JOBS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Scope.JOBS_WRITE))]
+WebhookWriter = Annotated[Principal, Depends(Requires(Scope.WEBHOOKS_WRITE))]
 
 
-def parse_job_id(job_id: Annotated[str, Path(examples=["job_0199c1f27d0a7c3e8a51b0c2d3e4f506"])]) -> UUID:
+_DIGITS = "0199c1f27d0a7c3e8a51b0c2d3e4f506"
+
+
+def parse_job_id(job_id: Annotated[str, Path(examples=[f"job_{_DIGITS}"])]) -> UUID:
     """``job_<32 hex digits>`` as a UUID. Raises NotFoundError: a malformed id names no job."""
-    prefix, _, digits = job_id.partition("_")
+    return _parse_id(job_id, "job")
+
+
+def parse_endpoint_id(endpoint_id: Annotated[str, Path(examples=[f"we_{_DIGITS}"])]) -> UUID:
+    """``we_<32 hex digits>``, as ``parse_job_id``."""
+    return _parse_id(endpoint_id, "we")
+
+
+def parse_event_id(event_id: Annotated[str, Path(examples=[f"evt_{_DIGITS}"])]) -> UUID:
+    """``evt_<32 hex digits>``, as ``parse_job_id``."""
+    return _parse_id(event_id, "evt")
+
+
+def _parse_id(text: str, prefix: str) -> UUID:
+    found, _, digits = text.partition("_")
     try:
-        if prefix == "job" and len(digits) == 32:
+        if found == prefix and len(digits) == 32:
             return UUID(hex=digits)
     except ValueError:
         pass
-    raise NotFoundError("There is no such job. An id looks like job_0199c1f27d0a7c3e8a51b0c2d3e4f506.")
+    raise NotFoundError(f"There is no such thing. An id looks like {prefix}_{_DIGITS}.")
 
 
 JobId = Annotated[UUID, Depends(parse_job_id)]
+EndpointId = Annotated[UUID, Depends(parse_endpoint_id)]
+EventId = Annotated[UUID, Depends(parse_event_id)]

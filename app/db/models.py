@@ -1,18 +1,40 @@
-"""The tables: a job, its transitions, its result, its frames; API keys."""
+"""The tables: a job, its transitions, its result, its frames; API keys; webhook endpoints, events, deliveries."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, CheckConstraint, Enum, ForeignKey, Identity, Index, Text, func, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from app.db.base import Base
-from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
+from app.states import (
+    NEXT_STATUSES,
+    EventType,
+    FailureCode,
+    JobStatus,
+    Phase,
+    Verdict,
+    WebhookJobs,
+    WebhookPayload,
+)
 
 
-def _words(kind: type[JobStatus | Phase | Verdict | FailureCode]) -> Enum:
+def _words(kind: type[StrEnum]) -> Enum:
     """Stored as text with its value; a check in Python, so that a new word needs no migration."""
     return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])
 
@@ -44,6 +66,8 @@ class Job(Base):
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
     """Name of the installed model that was asked for."""
+    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    """The endpoint that the job named."""
     clip_name: Mapped[str | None]
     clip_sha256: Mapped[str] = mapped_column(index=True)
     clip_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -161,3 +185,77 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     """To the minute."""
+
+
+class WebhookEndpoint(Base):
+    """Where a tenant wants to be told of its jobs."""
+
+    __tablename__ = "webhook_endpoints"
+    __table_args__ = (UniqueConstraint("tenant", "url"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    tenant: Mapped[str]
+    url: Mapped[str]
+    description: Mapped[str | None]
+    jobs: Mapped[WebhookJobs] = mapped_column(_words(WebhookJobs), default=WebhookJobs.ALL)
+    events: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    """Which types it gets; None: all."""
+    payload: Mapped[WebhookPayload] = mapped_column(_words(WebhookPayload), default=WebhookPayload.THIN)
+    secret: Mapped[str]
+    """``whsec_...``; signing needs the secret itself, so no digest will do."""
+    previous_secret: Mapped[str | None]
+    previous_secret_until: Mapped[datetime | None]
+    """After a rotation both secrets sign until then."""
+    failing_since: Mapped[datetime | None]
+    """Since when no delivery has worked."""
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    @property
+    def public_id(self) -> str:
+        """The id that clients see."""
+        return f"we_{self.id.hex}"
+
+
+class WebhookEvent(Base):
+    """What one endpoint is to be told: written in the transaction in which it happened, so it cannot be lost."""
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (Index("ix_webhook_events_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
+    type: Mapped[EventType] = mapped_column(_words(EventType))
+    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    data: Mapped[dict[str, Any] | None]
+    """What it says, where it is not about a job."""
+    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Deliveries since it happened, or since it was replayed."""
+    next_at: Mapped[datetime | None]
+    """When the next delivery is due; None: there is none."""
+    delivered_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+    endpoint: Mapped[WebhookEndpoint] = relationship(lazy="raise")
+
+    @property
+    def public_id(self) -> str:
+        """The ``webhook-id`` of Standard Webhooks: the same at each delivery."""
+        return f"evt_{self.id.hex}"
+
+
+class WebhookDelivery(Base):
+    """One HTTP request to an endpoint and what came of it: append-only log."""
+
+    __tablename__ = "webhook_deliveries"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_events.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime]
+    status_code: Mapped[int | None]
+    error: Mapped[str | None]
+    """Why there was no answer."""
+    seconds: Mapped[float]
+
+    event: Mapped[WebhookEvent] = relationship(lazy="raise")

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, delete, event, func, insert, selec
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
+from app.db import webhooks
 from app.db.models import ApiKey, FrameScore, Job, Result, Transition
 from app.states import JobStatus, Phase, Verdict
 
@@ -20,8 +21,9 @@ JOB_CHANNEL = "unmask_jobs"
 
 @event.listens_for(Transition, "after_insert")
 def _announce_transition(_mapper: Mapper[Transition], connection: Connection, transition: Transition) -> None:
-    """Wakes the requests that wait for the job; Postgres sends it at the commit, or never."""
+    """Wakes the requests that wait for the job, and writes its webhook events: at the commit, or never."""
     connection.execute(select(func.pg_notify(JOB_CHANNEL, str(transition.job_id))))
+    webhooks.add_events_of_transition(connection, transition)
 
 
 @dataclass(frozen=True, slots=True)

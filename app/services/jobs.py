@@ -8,9 +8,12 @@ from sqlalchemy.orm import Session
 from app.broker import Doorbell
 from app.db import repositories
 from app.db.models import FrameScore, Job, Result
+from app.db.webhooks import add_job_event
+from app.egress import Guard
 from app.errors import FieldError, GoneError, InvalidRequestError, NoResultError, NotCancelableError, NotFoundError
 from app.schemas import JobOptions
-from app.states import JobStatus
+from app.services import webhooks
+from app.states import EventType, JobStatus
 from app.storage import ClipStorage, Upload
 
 
@@ -24,6 +27,7 @@ def submit_job(
     clip_name: str | None,
     options: JobOptions,
     models: Collection[str],
+    guard: Guard,
 ) -> UUID:
     """Queues a job for an uploaded clip; after the commit it can no longer be lost.
 
@@ -36,15 +40,20 @@ def submit_job(
         clip_name: What the client calls it.
         options: What the client says about it.
         models: The names of the installed models.
+        guard: Where webhooks may go.
 
     Raises:
-        InvalidRequestError: The model that the client names is not installed.
+        InvalidRequestError: The model that the client names is not installed, or webhooks do not go to its URL.
         StorageFullError: The clip could not be written to the disk.
     """
     _check_model(options.model, models)
+    if options.webhook_url:
+        webhooks.check_url(guard, options.webhook_url, pointer="/options/webhook_url")
     sha256 = upload.finish()
     with session.begin():
+        url = options.webhook_url
         job = Job(
+            webhook_endpoint_id=webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else None,
             tenant=tenant,
             status=JobStatus.QUEUED,
             external_id=options.external_id,
@@ -136,6 +145,7 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: 
             session.add(job.move_to(JobStatus.CANCELED, at=now))
         job.bury(at=now)
         repositories.delete_result(session, job_id)
+        add_job_event(session, job_id, EventType.MEDIA_DELETED)
     # Only after the commit: a job that could not be deleted still needs its clip.
     with session.begin():
         repositories.lock_clip(session, job.clip_sha256)

@@ -1,12 +1,15 @@
 """What the documents list is what there is; what a process misses is named."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 from pydantic import ValidationError
+from standardwebhooks import Webhook
 
 from app import errors
 from app.errors import UnmaskError
@@ -74,3 +77,20 @@ def leaves(kind: type[UnmaskError]) -> list[type[UnmaskError]]:
 def test_the_error_tree_is_drawn_in_full() -> None:
     drawn = re.findall(r"(\w+Error) +(\d{3}) (\w+)", errors.__doc__ or "")
     assert sorted(drawn) == sorted((leaf.__name__, str(leaf.status), leaf.code) for leaf in leaves(UnmaskError))
+
+
+def test_the_receiver_of_the_readme_takes_what_is_signed_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    assert code is not None
+    assert len([line for line in code[1].splitlines() if line.strip()]) <= 20
+    names: dict[str, Any] = {}
+    exec(code[1], names)  # noqa: S102 (our own README)
+    secret = "whsec_" + "A" * 43 + "="
+    monkeypatch.setenv("WEBHOOK_SECRET", secret)
+    now = datetime.now(UTC)
+    body = '{"type": "job.succeeded", "data": {"external_id": "post-1", "verdict": "AUTHENTIC"}}'
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp()))}
+    signed = headers | {"webhook-signature": Webhook(secret).sign("evt_1", now, body)}
+    with TestClient(names["app"]) as receiver:
+        assert receiver.post("/unmask", content=body, headers=signed).status_code == 204
+        assert receiver.post("/unmask", content=body + " ", headers=signed).status_code == 401

@@ -105,23 +105,34 @@ def test_another_pepper_opens_nothing(settings: Settings, make_key: MakeKey) -> 
         problem(app.get("/v1/jobs", headers=headers), 401, "unauthorized")
 
 
-def test_no_route_tells_a_tenant_about_anothers_job(app: TestClient, make_key: MakeKey, sessions: Sessions) -> None:
+_BODIES = {":recover": {"since": "2026-01-01T00:00:00Z"}, ":rotate-secret": {}, "patch": {"description": "taken"}}
+
+
+def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key: MakeKey, sessions: Sessions) -> None:
     ours, theirs = make_key(Scope.ADMIN, tenant="ours"), make_key(Scope.ADMIN, tenant="theirs")
+    endpoint = app.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/"}, headers=ours).json()
     job = upload(app, ours)
     finish(sessions, frames=3)
-    ids = {"job_id": job["id"]}
+    event = app.post(f"/v1/webhook-endpoints/{endpoint['id']}:test", headers=ours).json()
+    ids = {"job_id": job["id"], "endpoint_id": endpoint["id"], "event_id": event["id"]}
+    unknown = {"job_id": f"job_{0:032}", "endpoint_id": f"we_{0:032}", "event_id": f"evt_{0:032}"}
     asked = 0
     for path, operations in app.get("/openapi.json").json()["paths"].items():
         for method in operations:
             if "{" not in path:
                 continue
-            known = app.request(method, path.format(**ids), headers=theirs)
-            unknown = app.request(method, path.format(job_id="job_" + "0" * 32), headers=theirs)
-            assert problem(known, 404, "not_found")["detail"] == unknown.json()["detail"]
+            body = next((body for end, body in _BODIES.items() if path.endswith(end) or method == end), None)
+            answers = [
+                app.request(method, path.format(**chosen), headers=theirs, json=body) for chosen in (ids, unknown)
+            ]
+            known, foreign = (problem(answer, 404, "not_found") for answer in answers)
+            assert known["detail"] == foreign["detail"]
             asked += 1
-    assert asked >= 5
-    assert app.get("/v1/jobs", headers=theirs).json()["items"] == []
-    assert [item["id"] for item in app.get("/v1/jobs", headers=ours).json()["items"]] == [job["id"]]
+    assert asked == 14
+    for listing in ("/v1/jobs", "/v1/webhook-endpoints"):
+        assert app.get(listing, headers=theirs).json()["items"] == []
+        assert len(app.get(listing, headers=ours).json()["items"]) == 1
+    assert app.get(f"/v1/webhook-endpoints/{endpoint['id']}", headers=ours).json()["description"] is None
 
 
 def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings, make_key: MakeKey) -> None:

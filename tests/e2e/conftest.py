@@ -21,6 +21,7 @@ from app.db.session import make_engine
 from app.embedded import embedded_postgres, make_valkey, start_valkey, valkey_url
 from app.schemas import Job
 from tests.conftest import API_KEY
+from tests.fixtures.receiver import LOOPBACK
 from tests.waiting import wait_until
 
 _START_SECONDS = 90
@@ -88,6 +89,18 @@ class Service:
             if worker.popen.poll() is None:
                 worker.terminate()
 
+    @contextmanager
+    def courier(self) -> Iterator[Process]:
+        """A courier for the time of a block."""
+        log = self.folder / f"courier-{len(self.started)}.log"
+        courier = start([sys.executable, "-m", "app.cli", "courier"], self.environment, log)
+        self.started.append(courier)
+        wait_until(lambda: "courier_ready" in log.read_text(), _START_SECONDS)
+        try:
+            yield courier
+        finally:
+            courier.terminate()
+
     def submit_hung(self, worker: Process, clip: Path) -> Job:
         """A job that this worker, the only one, has begun and cannot end: its decoder is suspended."""
         worker.decoder().suspend()
@@ -140,6 +153,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_HEARTBEAT_INTERVAL": "0.2",
             "UNMASK_SWEEP_INTERVAL": "0.5",
             "UNMASK_DRAIN_TIMEOUT": "2",
+            "UNMASK_EGRESS_ALLOW": LOOPBACK,
+            "UNMASK_WEBHOOK_RETRY_DELAYS": "[0.5, 0.5, 0.5]",
         }
         api = start([sys.executable, "-m", "app.cli", "api"], environment, folder / "api.log")
         url = f"http://127.0.0.1:{port}"

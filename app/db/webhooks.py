@@ -1,0 +1,208 @@
+"""All SQL of webhooks. Like ``repositories``, it takes a session and never commits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, any_, case, func, insert, literal, null, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Session, joinedload
+
+from app.db.models import Job, Transition, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from app.states import EventType, JobStatus, WebhookJobs
+
+_TYPES = {
+    JobStatus.QUEUED: EventType.JOB_QUEUED,
+    JobStatus.RUNNING: EventType.JOB_STARTED,
+    JobStatus.SUCCEEDED: EventType.JOB_SUCCEEDED,
+    JobStatus.FAILED: EventType.JOB_FAILED,
+    JobStatus.CANCELED: EventType.JOB_CANCELED,
+}
+
+
+def add_events_of_transition(connection: Connection, transition: Transition) -> None:
+    """Tells the endpoints that a job has moved, in the same transaction; a job that is queued again is no news."""
+    if transition.status is not JobStatus.QUEUED or transition.attempt == 0:
+        connection.execute(_events_of_job(transition.job_id, _TYPES[transition.status]))
+
+
+def add_job_event(session: Session, job_id: UUID, kind: EventType) -> None:
+    """Something happened to a job that is no transition."""
+    session.execute(_events_of_job(job_id, kind))
+
+
+def _events_of_job(job_id: UUID, kind: EventType) -> Any:
+    """One event for each enabled endpoint that wants it."""
+    wants = or_(
+        WebhookEndpoint.jobs == WebhookJobs.ALL,
+        WebhookEndpoint.id == Job.webhook_endpoint_id,
+    )
+    chosen = (
+        _wanting(kind, literal(job_id))
+        .join(Job, and_(Job.id == job_id, Job.tenant == WebhookEndpoint.tenant))
+        .where(wants)
+    )
+    return insert(WebhookEvent).from_select(["id", "endpoint_id", "type", "job_id", "next_at"], chosen)
+
+
+def _wanting(kind: EventType, job_id: Any) -> Select[Any]:
+    columns = (func.gen_random_uuid(), WebhookEndpoint.id, literal(kind.value), job_id, func.clock_timestamp())
+    return select(*columns).where(WebhookEndpoint.disabled_at.is_(None), _hears(kind))
+
+
+def _hears(kind: EventType) -> ColumnElement[bool]:
+    return or_(WebhookEndpoint.events.is_(None), literal(kind.value) == any_(WebhookEndpoint.events))
+
+
+def add_event(session: Session, endpoint: WebhookEndpoint, kind: EventType, data: dict[str, Any]) -> WebhookEvent:
+    """An event that is not about a job."""
+    added = WebhookEvent(endpoint_id=endpoint.id, type=kind, data=data, next_at=func.clock_timestamp())
+    session.add(added)
+    session.flush()
+    return added
+
+
+def list_others(session: Session, endpoint: WebhookEndpoint) -> Sequence[WebhookEndpoint]:
+    """The enabled endpoints for all jobs of the same tenant that want to hear that one was disabled."""
+    query = select(WebhookEndpoint).where(
+        WebhookEndpoint.tenant == endpoint.tenant,
+        WebhookEndpoint.id != endpoint.id,
+        WebhookEndpoint.jobs == WebhookJobs.ALL,
+        WebhookEndpoint.disabled_at.is_(None),
+        _hears(EventType.ENDPOINT_DISABLED),
+    )
+    return session.scalars(query).all()
+
+
+def find_endpoint(session: Session, endpoint_id: UUID, *, tenant: str, lock: bool = False) -> WebhookEndpoint | None:
+    """An endpoint of a tenant."""
+    query = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.tenant == tenant)
+    return session.scalars(query.with_for_update() if lock else query).one_or_none()
+
+
+def list_endpoints(session: Session, *, tenant: str) -> Sequence[WebhookEndpoint]:
+    """The endpoints of a tenant, the oldest first."""
+    query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant).order_by(WebhookEndpoint.id)
+    return session.scalars(query).all()
+
+
+def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
+    """Inserts an endpoint. False: the tenant has one with this URL."""
+    columns = {
+        name: value
+        for name in ("tenant", "url", "description", "jobs", "events", "payload", "secret")
+        if (value := getattr(endpoint, name)) is not None
+    }
+    statement = upsert(WebhookEndpoint).values(id=endpoint.id, **columns).on_conflict_do_nothing()
+    return session.execute(statement.returning(WebhookEndpoint.id)).scalar_one_or_none() is not None
+
+
+def find_endpoint_by_url(session: Session, *, tenant: str, url: str) -> WebhookEndpoint | None:
+    """The endpoint of a tenant with this URL."""
+    query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant, WebhookEndpoint.url == url)
+    return session.scalars(query).one_or_none()
+
+
+def find_event(session: Session, event_id: UUID, *, tenant: str) -> WebhookEvent | None:
+    """An event of a tenant, locked."""
+    query = (
+        select(WebhookEvent)
+        .join(WebhookEvent.endpoint)
+        .where(WebhookEvent.id == event_id, WebhookEndpoint.tenant == tenant)
+    )
+    return session.scalars(query.with_for_update(of=WebhookEvent)).one_or_none()
+
+
+def list_deliveries(
+    session: Session, endpoint_id: UUID, *, before: int | None, limit: int
+) -> Sequence[WebhookDelivery]:
+    """What was sent to an endpoint, newest first, with its event."""
+    query = (
+        select(WebhookDelivery)
+        .join(WebhookDelivery.event)
+        .options(joinedload(WebhookDelivery.event))
+        .where(WebhookEvent.endpoint_id == endpoint_id)
+    )
+    if before is not None:
+        query = query.where(WebhookDelivery.id < before)
+    return session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class DueEvent:
+    """An event that was claimed for delivery, with all that the delivery needs."""
+
+    event: WebhookEvent
+    endpoint: WebhookEndpoint
+    job: Job | None
+
+
+def claim_due(
+    session: Session, *, until: datetime, limit: int, a_endpoint: int, busy: Mapping[UUID, int]
+) -> list[DueEvent]:
+    """Takes events whose delivery is due: nobody else gets them before ``until``.
+
+    Args:
+        session: In a transaction.
+        until: When a delivery that nobody finished is due again.
+        limit: Most events.
+        a_endpoint: Most events of one endpoint, with those that are on their way.
+        busy: How many of an endpoint are on their way.
+    """
+    rank = func.row_number().over(partition_by=WebhookEvent.endpoint_id, order_by=WebhookEvent.next_at)
+    on_their_way = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
+    place = (rank + on_their_way).label("place")
+    ranked = select(WebhookEvent.id, place).where(WebhookEvent.next_at <= func.clock_timestamp()).subquery()
+    query = (
+        select(WebhookEvent)
+        .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= a_endpoint)))
+        .where(WebhookEvent.next_at <= func.clock_timestamp())  # again: another courier may have been faster
+        .order_by(WebhookEvent.next_at)
+        .limit(limit)
+        .options(joinedload(WebhookEvent.endpoint, innerjoin=True))
+    )
+    claimed = session.scalars(query.with_for_update(of=WebhookEvent, skip_locked=True)).all()
+    for found in claimed:
+        found.attempts += 1
+        found.next_at = until
+    job_ids = {found.job_id for found in claimed if found.job_id}
+    jobs = session.scalars(select(Job).options(joinedload(Job.result)).where(Job.id.in_(job_ids))).all()
+    by_id = {job.id: job for job in jobs}
+    return [DueEvent(found, found.endpoint, by_id.get(found.job_id) if found.job_id else None) for found in claimed]
+
+
+def find_claimed(session: Session, event_id: UUID) -> WebhookEvent | None:
+    """An event with its endpoint, both locked; None where the endpoint was deleted meanwhile."""
+    query = (
+        select(WebhookEvent)
+        .where(WebhookEvent.id == event_id)
+        .options(joinedload(WebhookEvent.endpoint, innerjoin=True))
+    )
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def stop_events(session: Session, endpoint_id: UUID) -> None:
+    """Nothing more is delivered to an endpoint."""
+    session.execute(
+        update(WebhookEvent)
+        .where(WebhookEvent.endpoint_id == endpoint_id, WebhookEvent.next_at.is_not(None))
+        .values(next_at=null())
+    )
+
+
+def requeue_undelivered(session: Session, endpoint_id: UUID, *, since: datetime) -> int:
+    """What was given up since then is due now; returns how many."""
+    statement = (
+        update(WebhookEvent)
+        .where(
+            WebhookEvent.endpoint_id == endpoint_id,
+            WebhookEvent.created_at >= since,
+            WebhookEvent.delivered_at.is_(None),
+            WebhookEvent.next_at.is_(None),
+        )
+        .values(next_at=func.clock_timestamp(), attempts=0)
+    )
+    return len(session.execute(statement.returning(WebhookEvent.id)).all())

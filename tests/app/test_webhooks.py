@@ -1,0 +1,297 @@
+"""Webhooks: signed, retried, logged, replayed; a receiver that is broken harms nobody else."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import update
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
+
+from app.courier import Courier
+from app.db.models import WebhookEndpoint, WebhookEvent
+from app.egress import Guard
+from app.main import create_app
+from app.services import attempts
+from app.settings import Settings
+from app.states import FailureCode
+from tests.app.test_api import Sessions, finish, problem, submit
+from tests.conftest import API_KEY
+from tests.factories import make_frame
+from tests.fixtures.receiver import Receiver, receiver
+from tests.waiting import wait_until
+
+Deliver = Callable[[], None]
+ENDPOINTS = "/v1/webhook-endpoints"
+
+
+@pytest.fixture
+def hook_settings(settings: Settings) -> Settings:
+    """Retries at once, three times; receivers on this machine are allowed."""
+    delays = (timedelta(milliseconds=1),) * 3
+    changes = {"egress_allow": (ip_network("127.0.0.0/8"),), "webhook_retry_delays": delays}
+    return settings.model_copy(update=changes | {"webhook_timeout": timedelta(seconds=1)})
+
+
+@pytest.fixture
+def api(hook_settings: Settings, sessions: Sessions) -> Iterator[TestClient]:
+    assert sessions
+    with TestClient(create_app(hook_settings), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+        yield client
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as state:
+        yield state
+
+
+@pytest.fixture
+def deliver(hook_settings: Settings, sessions: Sessions) -> Deliver:
+    """Delivers all that is due, and what becomes due by it."""
+
+    def run() -> None:
+        courier = Courier(sessions, Guard(hook_settings.egress_allow), hook_settings)
+        wait_until(lambda: not (courier.deliver_due() or courier.is_busy() or has_due()), 20)
+
+    def has_due() -> bool:
+        soon = datetime.now(UTC) + timedelta(seconds=1)
+        with sessions() as session:
+            return session.query(WebhookEvent).where(WebhookEvent.next_at < soon).count() > 0
+
+    return run
+
+
+def register(api: TestClient, url: str, **properties: Any) -> dict[str, Any]:
+    response = api.post(ENDPOINTS, json={"url": url, **properties})
+    assert response.status_code == 201, response.text
+    endpoint: dict[str, Any] = response.json()
+    assert endpoint["secret"].startswith("whsec_")
+    return endpoint
+
+
+def test_a_job_tells_its_story_signed(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    endpoint = register(api, hook.url)
+    job = submit(api, external_id="post-1")
+    finish(sessions)
+    deliver()
+    events = hook.verified(endpoint["secret"])
+    assert {event["type"] for event in events} == {"job.queued", "job.started", "job.succeeded"}
+    last = next(event for event in events if event["type"] == "job.succeeded")
+    assert last["data"] == {
+        "id": job["id"],
+        "status": "succeeded",
+        "external_id": "post-1",
+        "links": {"self": f"/v1/jobs/{job['id']}"},
+        "verdict": "AUTHENTIC",
+        "probability": 0.27,
+    }
+    assert datetime.fromisoformat(last["timestamp"]).tzinfo
+    with pytest.raises(WebhookVerificationError):
+        hook.verified("whsec_" + "A" * 43 + "=")
+
+
+def test_other_ends_are_told_too(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    endpoint = register(api, hook.url, events=["job.failed", "job.canceled", "media.deleted"])
+    canceled, failed = submit(api)["id"], submit(api)["id"]
+    api.post(f"/v1/jobs/{canceled}:cancel")
+    with sessions() as session:
+        attempt = attempts.claim_job(session, worker="w", lease=timedelta(minutes=1))
+        assert attempt
+        attempts.fail(session, attempt, code=FailureCode.NOT_A_VIDEO, message="No.", retryable=False)
+    api.delete(f"/v1/jobs/{failed}")
+    deliver()
+    told = {event["type"]: event["data"] for event in hook.verified(endpoint["secret"])}
+    assert told["job.canceled"]["id"] == canceled
+    assert told["job.failed"]["failure"] == {"code": "not_a_video", "retryable": False}
+    assert (told["media.deleted"]["id"], told["media.deleted"]["external_id"]) == (failed, None)
+
+
+def test_the_full_payload_has_the_result_if_it_fits(
+    api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = register(api, hook.url, payload="full", events=["job.succeeded"])
+    submit(api)
+    finish(sessions, frames=2)
+    deliver()
+    monkeypatch.setattr("app.services.deliveries.BODY_MAX_BYTES", 500)
+    submit(api)
+    finish(sessions)
+    deliver()
+    whole, small = (event["data"] for event in hook.verified(endpoint["secret"]))
+    assert whole["result"]["coverage"]["frames_sampled"] == 16
+    assert "frames" not in whole["result"]
+    assert "result" not in small
+    assert make_frame().track_id in str(whole["result"])
+
+
+def test_a_failing_receiver_gets_the_same_id_again(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
+    endpoint = register(api, hook.url, events=["job.queued"])
+    hook.statuses = [500, 302]
+    hook.headers = {"Location": hook.url}
+    submit(api)
+    deliver()
+    assert len(hook.ids) == 3
+    assert len(set(hook.ids)) == 1
+    assert len({headers["webhook-signature"] for headers, _ in hook.requests}) >= 1
+    log = api.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries").json()["items"]
+    assert [(row["status_code"], row["event_id"]) for row in log] == [(code, hook.ids[0]) for code in (200, 302, 500)]
+    assert log[0]["next_at"] is None
+
+
+def test_what_is_given_up_can_be_recovered_and_replayed(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
+    endpoint = register(api, hook.url, events=["job.queued"])
+    hook.statuses = [500] * 4
+    submit(api)
+    deliver()
+    assert len(hook.ids) == 4
+    deliver()
+    assert len(hook.ids) == 4
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    assert api.get(path).json()["failing_since"]
+    later = {"since": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    assert api.post(f"{path}:recover", json=later).json() == {"events": 0}
+    since = {"since": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}
+    assert api.post(f"{path}:recover", json=since).json() == {"events": 1}
+    deliver()
+    assert api.get(path).json()["failing_since"] is None
+    assert api.post(f"/v1/webhook-events/{hook.ids[0]}:replay").status_code == 202
+    deliver()
+    assert len(hook.ids) == 6
+    assert len(set(hook.ids)) == 1
+    problem(api.post(f"/v1/webhook-events/evt_{'0' * 32}:replay"), 404, "not_found")
+
+
+def test_a_receiver_that_is_gone_is_disabled_and_the_others_hear_of_it(
+    api: TestClient, hook: Receiver, deliver: Deliver
+) -> None:
+    with receiver() as gone:
+        gone.statuses = [410]
+        watching = register(api, hook.url, events=["endpoint.disabled"])
+        ended = register(api, gone.url)
+        submit(api)
+        deliver()
+        submit(api)
+        deliver()
+        assert len(gone.ids) == 1
+    (event,) = hook.verified(watching["secret"])
+    assert event["data"]["endpoint_id"] == ended["id"]
+    found = api.get(f"{ENDPOINTS}/{ended['id']}").json()
+    assert (found["enabled"], "410" in found["disabled_reason"]) == (False, True)
+    enabled = api.patch(f"{ENDPOINTS}/{ended['id']}", json={"enabled": True}).json()
+    assert (enabled["enabled"], enabled["disabled_reason"]) == (True, None)
+
+
+def test_an_endpoint_that_only_fails_for_days_is_disabled(
+    api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions
+) -> None:
+    endpoint = register(api, hook.url, events=["job.queued"])
+    hook.statuses = [500] * 10
+    with sessions() as session, session.begin():
+        session.execute(update(WebhookEndpoint).values(failing_since=datetime.now(UTC) - timedelta(days=6)))
+    submit(api)
+    deliver()
+    assert len(hook.ids) == 1
+    assert not api.get(f"{ENDPOINTS}/{endpoint['id']}").json()["enabled"]
+
+
+def test_retry_after_is_heeded(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    register(api, hook.url, events=["job.queued"])
+    hook.statuses, hook.headers = [503], {"Retry-After": "120"}
+    submit(api)
+    deliver()
+    with sessions() as session:
+        (event,) = session.query(WebhookEvent).all()
+    assert event.next_at
+    assert timedelta(seconds=100) < event.next_at - datetime.now(UTC) < timedelta(seconds=121)
+
+
+def test_a_receiver_that_hangs_does_not_hold_up_the_others(
+    api: TestClient, hook: Receiver, hook_settings: Settings, sessions: Sessions
+) -> None:
+    with receiver() as slow:
+        slow.delay_seconds = 5
+        register(api, slow.url)
+        endpoint = register(api, hook.url)
+        for _ in range(6):
+            submit(api)
+        courier = Courier(sessions, Guard(hook_settings.egress_allow), hook_settings)
+        start = time.monotonic()
+        wait_until(lambda: courier.deliver_due() is not None and len(hook.ids) == 6, 20)
+        assert time.monotonic() - start < 4
+        assert len(slow.ids) <= hook_settings.webhook_endpoint_concurrency
+        assert set(hook.types(endpoint["secret"])) == {"job.queued"}
+        wait_until(lambda: not courier.is_busy(), 20)
+    log = api.get(ENDPOINTS).json()["items"]
+    assert next(item for item in log if item["url"] == slow.url)["failing_since"]
+
+
+def test_a_rotated_secret_signs_beside_the_old_one(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
+    old = register(api, hook.url)
+    path = f"{ENDPOINTS}/{old['id']}"
+    new = api.post(f"{path}:rotate-secret", json={"overlap_seconds": 3600}).json()
+    assert new["previous_secret_until"]
+    assert api.get(f"{path}/secret").json() == new
+    assert api.post(f"{path}:test").status_code == 202
+    deliver()
+    for secret in (old["secret"], new["secret"]):
+        assert hook.types(secret) == ["webhook.test"]
+    newest = api.post(f"{path}:rotate-secret", json={"overlap_seconds": 0}).json()
+    hook.requests.clear()
+    api.post(f"{path}:test")
+    deliver()
+    assert hook.types(newest["secret"]) == ["webhook.test"]
+    with pytest.raises(WebhookVerificationError):
+        hook.types(new["secret"])
+
+
+def test_a_job_may_name_its_own_url(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    named = submit(api, webhook_url=hook.url)
+    submit(api, webhook_url=hook.url)
+    submit(api)
+    (endpoint,) = api.get(ENDPOINTS).json()["items"]
+    assert (endpoint["jobs"], endpoint["url"]) == ("named", hook.url)
+    secret = api.get(f"{ENDPOINTS}/{endpoint['id']}/secret").json()["secret"]
+    finish(sessions)
+    deliver()
+    told = [event["data"]["id"] for event in hook.verified(secret) if event["type"] == "job.queued"]
+    assert len(told) == 2
+    assert [event["data"]["id"] for event in hook.verified(secret) if event["type"] == "job.succeeded"] == [named["id"]]
+
+
+@pytest.mark.parametrize("url", ["http://hooks.example/x", "https://10.0.0.1/x", "https://u:p@h.example/", "nonsense"])
+def test_urls_that_are_not_sent_to_are_refused_at_once(settings: Settings, sessions: Sessions, url: str) -> None:
+    assert sessions
+    with TestClient(create_app(settings), headers={"Authorization": f"Bearer {API_KEY}"}) as api:
+        body = problem(api.post(ENDPOINTS, json={"url": url}), 400, "invalid_request")
+        assert body["errors"][0]["pointer"] == "/url"
+        options: Any = {
+            "file": ("a.mp4", b"\x00\x00\x00\x18ftypisom"),
+            "options": (None, f'{{"webhook_url": "{url}"}}'),
+        }
+        body = problem(api.post("/v1/jobs", files=options), 400, "invalid_request")
+        assert body["errors"][0]["pointer"] == "/options/webhook_url"
+        assert api.get("/v1/jobs").json()["items"] == []
+
+
+def test_a_url_is_registered_once(api: TestClient, hook: Receiver) -> None:
+    endpoint = register(api, hook.url)
+    problem(api.post(ENDPOINTS, json={"url": hook.url}), 409, "endpoint_exists")
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    changed = api.patch(path, json={"description": "moderation", "events": ["job.failed"], "payload": "full"}).json()
+    assert (changed["description"], changed["events"], changed["payload"]) == ("moderation", ["job.failed"], "full")
+    assert "secret" not in changed
+    assert api.delete(path).status_code == 204
+    problem(api.get(path), 404, "not_found")
+
+
+def test_the_secret_is_one_of_standard_webhooks(api: TestClient, hook: Receiver) -> None:
+    secret = register(api, hook.url)["secret"]
+    now = datetime.now(UTC)
+    signature = Webhook(secret).sign("evt_1", now, "{}")
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}
+    assert Webhook(secret).verify("{}", headers) == {}
