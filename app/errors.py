@@ -8,6 +8,7 @@ UnmaskError
 ├── MethodNotAllowedError      405 method_not_allowed
 ├── ConflictError
 │   ├── EndpointExistsError    409 endpoint_exists
+│   ├── IdempotencyInProgressError  409 idempotency_in_progress
 │   ├── NotCancelableError     409 not_cancelable
 │   └── NoResultError          409 no_result
 ├── RequestTimeoutError        408 request_timeout
@@ -15,6 +16,7 @@ UnmaskError
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   └── UnsupportedMediaError  415 unsupported_media
+├── IdempotencyMismatchError   422 idempotency_mismatch
 ├── RateLimitedError           429 rate_limited
 ├── InternalError              500 internal
 ├── OverloadedError            503 overloaded
@@ -99,6 +101,12 @@ class EndpointExistsError(ConflictError):
     code, title = "endpoint_exists", "Endpoint exists"
 
 
+class IdempotencyInProgressError(ConflictError):
+    """A request with this Idempotency-Key has not been answered yet."""
+
+    code, title, retryable = "idempotency_in_progress", "Idempotency in progress", True
+
+
 class NotCancelableError(ConflictError):
     """The job has already ended."""
 
@@ -131,6 +139,12 @@ class UnsupportedMediaError(ClipRejectedError):
     """The first bytes are not those of a video container that the service reads."""
 
     code, status, title = "unsupported_media", 415, "Unsupported media"
+
+
+class IdempotencyMismatchError(UnmaskError):
+    """The Idempotency-Key was used for something else."""
+
+    code, status, title = "idempotency_mismatch", 422, "Idempotency mismatch"
 
 
 class RateLimitedError(UnmaskError):

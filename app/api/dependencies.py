@@ -1,9 +1,10 @@
 """What endpoints ask for: the process's resources, a session, who is asking, a job's id."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -12,14 +13,15 @@ from starlette.concurrency import run_in_threadpool
 
 from app.api.auth import KeyRing
 from app.api.rate_limits import RateLimiter
+from app.api.uploads import ClipForm
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
 from app.egress import Guard
 from app.errors import ForbiddenScopeError, NotFoundError
 from app.registry import find_models
-from app.schemas import JobOptions
-from app.services import jobs
+from app.services import idempotency, jobs
+from app.services.idempotency import Ticket
 from app.services.keys import Principal
 from app.settings import Settings
 from app.states import Scope
@@ -41,7 +43,7 @@ class Resources:
     schema_version: str | None
     """The migration that the code was written for."""
 
-    def submit(self, upload: Upload, clip_name: str | None, options: JobOptions, tenant: str) -> tuple[Job, int | None]:
+    def submit(self, upload: Upload, form: ClipForm, tenant: str, ticket: Ticket | None) -> tuple[Job, int | None]:
         """``jobs.submit_job`` in a session of its own."""
         with self.sessions() as session:
             job_id = jobs.submit_job(
@@ -50,12 +52,31 @@ class Resources:
                 self.doorbell,
                 tenant=tenant,
                 upload=upload,
-                clip_name=clip_name,
-                options=options,
+                clip_name=form.clip_name,
+                options=form.options,
+                models=find_models(self.settings.installed_models) if form.options.model else (),
                 guard=self.guard,
-                models=find_models(self.settings.installed_models) if options.model else (),
+                ticket=ticket,
             )
             return jobs.get_job(session, job_id, tenant=tenant)
+
+    @asynccontextmanager
+    async def hold_key(self, key: str | None, tenant: str) -> AsyncIterator[Ticket | None]:
+        """Keeps other requests from an Idempotency-Key; it is free again where the block fails."""
+        if key is None:
+            yield None
+            return
+        lock = self.settings.upload_timeout
+        ticket = await run_in_threadpool(self._in_session, idempotency.take_key, tenant=tenant, key=key, lock=lock)
+        try:
+            yield ticket
+        except BaseException:
+            await run_in_threadpool(self._in_session, idempotency.give_back_key, ticket=ticket)
+            raise
+
+    def _in_session(self, use_case: Callable[..., Any], **arguments: Any) -> Any:
+        with self.sessions() as session:
+            return use_case(session, **arguments)
 
     async def await_job(self, job_id: UUID, *, tenant: str, seconds: float) -> tuple[Job, int | None]:
         """``jobs.get_job`` once the job has ended, or the time is over; no thread is held while it waits."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import AwareDatetime, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -17,6 +17,12 @@ from app.services import jobs
 from app.states import JobStatus, Verdict
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
+
+
+IdempotencyKey = Annotated[
+    schemas.ShortText | None,
+    Header(description="A request with a key that was used before makes no second job; it answers with the first one."),
+]
 
 
 class PageQuery(schemas.Schema):
@@ -43,12 +49,16 @@ class JobQuery(PageQuery):
 
 
 @router.post("", status_code=202, summary="Submit a clip", **openapi.SUBMIT)
-async def submit_job(request: Request, resources: ResourcesDep, writer: Writer) -> Response:
+async def submit_job(
+    request: Request, resources: ResourcesDep, writer: Writer, idempotency_key: IdempotencyKey = None
+) -> Response:
     """Queues a job for the clip and answers at once. Poll `Location` until the job's status is final."""
     limits = limits_of(resources.settings)
-    with resources.storage.begin_upload(expected_bytes=declared_bytes(request, limits)) as upload:
-        form = await receive_clip(request, upload, limits)
-        job = await run_in_threadpool(resources.submit, upload, form.clip_name, form.options, writer.tenant)
+    expected_bytes = declared_bytes(request, limits)
+    async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
+        with resources.storage.begin_upload(expected_bytes=expected_bytes) as upload:
+            form = await receive_clip(request, upload, limits)
+            job = await run_in_threadpool(resources.submit, upload, form, writer.tenant, ticket)
     return respond_job(request, view_job(*job), status_code=202)
 
 

@@ -16,10 +16,11 @@ _PROBLEM_DESCRIPTIONS = {
     403: "`forbidden_scope`: the API key may not do this",
     404: "`not_found`: there is no such job",
     408: "`request_timeout`: the upload went silent",
-    409: "`not_cancelable` or `no_result`: does not fit the job's status",
+    409: "`not_cancelable`, `no_result`, `endpoint_exists` or `idempotency_in_progress`: does not fit what there is",
     410: "`gone_deleted`: the job was deleted",
     413: "`clip_too_large`: more bytes than the service takes",
     415: "`unsupported_media`: not a video container that the service reads",
+    422: "`idempotency_mismatch`: the Idempotency-Key was used for another submission",
     429: "`rate_limited`: more requests than the key may send; try again after `Retry-After`",
     503: "`overloaded`: the database does not answer; try again after `Retry-After`",
     507: "`storage_full`: there is no room for the clip",
@@ -77,7 +78,8 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            operation["responses"].pop("422", None)
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]
             if path.startswith("/v1"):
                 operation["security"] = [{"ApiKey": []}]
     return document
@@ -120,7 +122,7 @@ def _job_response(description: str) -> dict[str, Any]:
 
 SUBMIT: dict[str, Any] = {
     "response_model": schemas.Job,
-    "responses": {202: _job_response("The job is queued")} | problems(408, 413, 415, 507),
+    "responses": {202: _job_response("The job is queued")} | problems(408, 409, 413, 415, 422, 507),
     "openapi_extra": {
         "parameters": [
             {

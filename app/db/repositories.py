@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, event, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, event, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
 from app.db import webhooks
-from app.db.models import ApiKey, FrameScore, Job, Result, Transition
+from app.db.models import ApiKey, FrameScore, IdempotencyKey, Job, Result, Transition
 from app.states import JobStatus, Phase, Verdict
 
 JOB_CHANNEL = "unmask_jobs"
@@ -184,3 +185,30 @@ def find_key(session: Session, key_id: str) -> ApiKey | None:
 def list_keys(session: Session) -> Sequence[ApiKey]:
     """All API keys, of all tenants."""
     return session.scalars(select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)).all()
+
+
+def take_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID, lock: timedelta) -> IdempotencyKey:
+    """The row of a key: with this token where it is new or its request is overdue, else as it is."""
+    until = func.clock_timestamp() + lock
+    mine = upsert(IdempotencyKey).values(tenant=tenant, key=key, token=token, locked_until=until)
+    is_overdue = and_(IdempotencyKey.job_id.is_(None), IdempotencyKey.locked_until < func.clock_timestamp())
+    session.execute(
+        mine.on_conflict_do_update(
+            index_elements=["tenant", "key"], set_={"token": token, "locked_until": until}, where=is_overdue
+        )
+    )
+    row: IdempotencyKey = session.get_one(IdempotencyKey, (tenant, key))
+    return row
+
+
+def find_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID) -> IdempotencyKey | None:
+    """The row of a key, locked, if this request has it in hand."""
+    query = select(IdempotencyKey).where(
+        IdempotencyKey.tenant == tenant, IdempotencyKey.key == key, IdempotencyKey.token == token
+    )
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def delete_idempotency_keys(session: Session, *, older_than: timedelta) -> None:
+    """Forgets keys that are too old for a client to repeat them."""
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.clock_timestamp() - older_than))

@@ -13,6 +13,7 @@ from app.egress import Guard
 from app.errors import FieldError, GoneError, InvalidRequestError, NoResultError, NotCancelableError, NotFoundError
 from app.schemas import JobOptions
 from app.services import webhooks
+from app.services.idempotency import Ticket, fingerprint_of, use_key
 from app.states import EventType, JobStatus
 from app.storage import ClipStorage, Upload
 
@@ -28,6 +29,7 @@ def submit_job(
     options: JobOptions,
     models: Collection[str],
     guard: Guard,
+    ticket: Ticket | None = None,
 ) -> UUID:
     """Queues a job for an uploaded clip; after the commit it can no longer be lost.
 
@@ -41,15 +43,22 @@ def submit_job(
         options: What the client says about it.
         models: The names of the installed models.
         guard: Where webhooks may go.
+        ticket: The request's Idempotency-Key; one that was used leads to its job.
 
     Raises:
         InvalidRequestError: The model that the client names is not installed, or webhooks do not go to its URL.
+        IdempotencyMismatchError: The key belongs to another submission.
+        IdempotencyInProgressError: Another request has taken the key meanwhile.
         StorageFullError: The clip could not be written to the disk.
     """
     _check_model(options.model, models)
     if options.webhook_url:
         webhooks.check_url(guard, options.webhook_url, pointer="/options/webhook_url")
     sha256 = upload.finish()
+    fingerprint = fingerprint_of(sha256, options)
+    if ticket and ticket.job_id:
+        ticket.check(fingerprint)
+        return ticket.job_id
     with session.begin():
         url = options.webhook_url
         job = Job(
@@ -64,6 +73,8 @@ def submit_job(
             clip_bytes=upload.size_bytes,
         )
         repositories.add_job(session, job)
+        if ticket:
+            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
         # Last: a row that the database refuses must not leave a clip behind.
         repositories.lock_clip(session, sha256)
         storage.keep(upload, sha256)

@@ -11,6 +11,8 @@ from app.db.models import Job
 from app.log import make_logger
 from app.states import FailureCode, JobStatus
 
+_KEYS_ARE_KEPT = timedelta(days=1)
+"""How long an Idempotency-Key is remembered: longer than any client repeats a request."""
 _RINGS_A_SWEEP = 100
 """Enough to wake every worker of a large installation; they claim in order, whatever the message says."""
 
@@ -63,6 +65,7 @@ class Sweeper:
                 if job.status is JobStatus.QUEUED:
                     self._doorbell.ring(job.id)
         with self._sessions() as session, session.begin():
+            repositories.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
             waiting = repositories.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)
         if waiting and self._doorbell.is_silent():
             for job_id in waiting:

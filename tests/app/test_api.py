@@ -6,7 +6,6 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -24,13 +23,6 @@ from tests.factories import make_frame, make_result
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
 Sessions = sessionmaker[Session]
-
-
-@pytest.fixture
-def api(settings: Settings, sessions: Sessions) -> Iterator[TestClient]:
-    assert sessions  # on an empty database
-    with TestClient(create_app(settings), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
-        yield client
 
 
 def submit(api: TestClient, content: bytes = MP4, **options: Any) -> dict[str, Any]:
@@ -366,5 +358,5 @@ def test_every_operation_is_documented(api: TestClient) -> None:
             assert operation.get("description"), (method, path)
             if path.startswith("/v1"):
                 assert {"400", "401", "503"} <= set(operation["responses"]), (method, path)
-                assert "422" not in operation["responses"], (method, path)
+                assert "HTTPValidationError" not in str(operation["responses"]), (method, path)
     assert document["components"]["securitySchemes"]

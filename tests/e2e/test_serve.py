@@ -72,7 +72,7 @@ def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Cl
     log = stack.log.read_text()
     assert "/docs" in log
     assert "api-key" in log
-    assert "worker | " in log
+    assert "worker  | " in log
 
     again = serve(environment, tmp_path / "second.log")
     with connect(environment) as client:
