@@ -29,6 +29,8 @@ class JobOptions(Schema):
     """Up to 32 strings that come back unchanged."""
     model: ModelName | None = None
     """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
+    reuse_result: bool = True
+    """Whether a finished result for the same bytes and the same detector will do; the job then says whose it is."""
     webhook_url: WebhookUrl | None = None
     """Where this job's events go, beside the endpoints for all jobs; `GET /v1/webhook-endpoints` lists it."""
 
@@ -198,6 +200,8 @@ class Job(Schema):
     """The model that was asked for; the result says which one judged."""
     clip: ClipSummary
     attempts: int
+    deduplicated_from: str | None
+    """The job whose result this is, for the same bytes and the same detector; null where the clip was judged anew."""
     queue_position: int | None
     """Jobs in front of this one while it is queued."""
     progress: Progress | None

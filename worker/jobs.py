@@ -19,6 +19,7 @@ from app.services import attempts
 from app.services.attempts import Attempt
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
+from worker.detector.pipeline import Detector
 from worker.detector.sandbox import SandboxError
 from worker.detector.types import Analysis, ClipError
 from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
@@ -75,8 +76,7 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
     start = time.perf_counter()
     log.info("attempt_started")
     try:
-        analysis = _analyze(resources, attempt, heartbeat)
-        is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
+        outcome = _judge(resources, attempt, heartbeat)
     except AttemptLostError:
         log.info("attempt_abandoned")
     except DrainError:
@@ -95,12 +95,28 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
         log.exception("attempt_broke")
         _fail(resources, attempt, FailureCode.INTERNAL, str(error))
     else:
-        verdict = analysis.score.verdict
-        seconds = round(time.perf_counter() - start, 3)
-        log.info("attempt_succeeded" if is_ours else "attempt_too_late", verdict=verdict, seconds=seconds)
+        log.info(outcome, seconds=round(time.perf_counter() - start, 3))
 
 
-def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> Analysis:
+def _judge(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> str:
+    """Finds or makes the result and stores it; says how it went, for the log."""
+    detector = resources.models.get(attempt.model)
+    if _reuse(resources, attempt, detector):
+        return "attempt_reused_a_result"
+    analysis = _analyze(resources, attempt, heartbeat, detector)
+    is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
+    return "attempt_succeeded" if is_ours else "attempt_too_late"
+
+
+def _reuse(resources: WorkerResources, attempt: Attempt, detector: Detector) -> bool:
+    """Looks for a result before the clip is opened."""
+    if not (attempt.may_reuse and resources.settings.reuse_results):
+        return False
+    sha256 = detector.manifest.sha256
+    return _store(resources, lambda session: attempts.reuse_result(session, attempt, detector_sha256=sha256))
+
+
+def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat, detector: Detector) -> Analysis:
     try:
         clip = resources.storage.open_clip(attempt.clip_sha256)
     except FileNotFoundError as error:
@@ -108,7 +124,7 @@ def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat)
     with clip:
         _verify(clip, attempt.clip_sha256)
         heartbeat.report(Phase.EXTRACTING, 0, None)
-        return resources.models.get(attempt.model).analyze(clip, heartbeat.report)
+        return detector.analyze(clip, heartbeat.report)
 
 
 def _verify(clip: BinaryIO, sha256: str) -> None:
@@ -127,6 +143,7 @@ def _succeed(session: Session, attempt: Attempt, analysis: Analysis) -> bool:
         verdict=result.verdict,
         payload=result.model_dump(mode="json"),
         frames=[frame.model_dump(mode="json") for frame in frames],
+        detector_sha256=analysis.manifest.sha256,
     )
 
 

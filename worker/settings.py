@@ -25,6 +25,8 @@ class WorkerSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the classifier runs; `auto` takes a GPU where there is one."""
 
+    reuse_results: bool = True
+    """Whether a clip that this detector has judged before is given the same result; jobs can ask for a new one."""
     clip_max_seconds: Annotated[float, Field(gt=0)] = _LIMITS.duration_max_seconds
     """Longest clip, by its own account: half an hour."""
     clip_max_pixels: Annotated[int, Field(gt=0)] = _LIMITS.pixels_max

@@ -86,7 +86,7 @@ def _admit(connection: HTTPConnection, key_ring: KeyRing, limiter: RateLimiter) 
     principal = key_ring.find_principal(presented)
     if principal is None:
         raise UnauthorizedError(
-            "This API key is not known, has expired or was revoked. Check it, or ask for a new one."
+            "This API key is not known, has expired or was revoked. Check UNMASK_API_KEY, or ask for a new one."
         )
     return principal, limiter.take(principal.key_id)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from app import schemas
 from app.api.cursors import encode_cursor, split_page
-from app.db.models import FrameScore, Job
+from app.db.models import FrameScore, Job, format_job_id
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
 _POLL_AFTER_SECONDS = 1
@@ -30,6 +30,7 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         model=job.model,
         clip=schemas.ClipSummary(name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes),
         attempts=job.attempt,
+        deduplicated_from=format_job_id(job.deduplicated_from) if job.deduplicated_from else None,
         queue_position=queue_position,
         progress=_view_progress(job),
         failure=_view_failure(job),

@@ -17,6 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     text,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
@@ -66,6 +67,10 @@ class Job(Base):
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
     """Name of the installed model that was asked for."""
+    may_reuse: Mapped[bool] = mapped_column(default=True, server_default=true())
+    """Whether a finished result for the same bytes will do."""
+    deduplicated_from: Mapped[UUID | None]
+    """The job whose result this one was given."""
     webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
     """The endpoint that the job named."""
     clip_name: Mapped[str | None]
@@ -154,6 +159,8 @@ class Result(Base):
     attempt: Mapped[int]
     payload: Mapped[dict[str, Any]]
     """``schemas.Result`` as JSON."""
+    detector_sha256: Mapped[str | None]
+    """Names all that the result depends on beside the clip: weights, configuration, calibration."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, event, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, event, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
@@ -138,9 +138,41 @@ def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> S
     return session.execute(query.order_by(Job.created_at, Job.id).limit(limit)).scalars().all()
 
 
-def add_result(session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]]) -> None:
+def find_twin(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
+    """The newest job of the same tenant whose result for the same bytes came from the same detector."""
+    query = (
+        select(Job)
+        .join(Job.result)
+        .where(
+            Job.tenant == job.tenant,
+            Job.clip_sha256 == job.clip_sha256,
+            Job.deleted_at.is_(None),
+            Result.detector_sha256 == detector_sha256,
+        )
+    )
+    # Locked, so that it is not deleted while its result is copied.
+    return session.scalars(query.order_by(Job.id.desc()).limit(1).with_for_update(of=Job, read=True)).one_or_none()
+
+
+def copy_result(session: Session, source: Job, target: Job) -> None:
+    """Gives a job the result and the frames of another one."""
+    results = select(literal(target.id), literal(target.attempt), Result.payload, Result.detector_sha256)
+    frames = select(literal(target.id), FrameScore.position, FrameScore.payload)
+    session.execute(
+        insert(Result).from_select(
+            ["job_id", "attempt", "payload", "detector_sha256"], results.where(Result.job_id == source.id)
+        )
+    )
+    session.execute(
+        insert(FrameScore).from_select(["job_id", "position", "payload"], frames.where(FrameScore.job_id == source.id))
+    )
+
+
+def add_result(
+    session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]], detector_sha256: str
+) -> None:
     """Stores a result with its frames."""
-    session.add(Result(job_id=job.id, attempt=job.attempt, payload=payload))
+    session.add(Result(job_id=job.id, attempt=job.attempt, payload=payload, detector_sha256=detector_sha256))
     rows = [{"job_id": job.id, "position": position, "payload": row} for position, row in enumerate(frames)]
     if rows:
         session.execute(insert(FrameScore), rows)

@@ -23,6 +23,8 @@ class Attempt:
     clip_sha256: str
     model: str | None
     """The installed model that was asked for; None: the worker's default."""
+    may_reuse: bool
+    """Whether a finished result for the same bytes will do."""
 
 
 def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | None:
@@ -37,7 +39,14 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
         job.lease_owner, job.lease_until = worker, now + lease
         job.phase, job.progress_done = Phase.FETCHING, 0
         job.started_at = job.started_at or now
-        return Attempt(job_id=job.id, number=job.attempt, worker=worker, clip_sha256=job.clip_sha256, model=job.model)
+        return Attempt(
+            job_id=job.id,
+            number=job.attempt,
+            worker=worker,
+            clip_sha256=job.clip_sha256,
+            model=job.model,
+            may_reuse=job.may_reuse,
+        )
 
 
 def renew_lease(
@@ -48,6 +57,25 @@ def renew_lease(
         return repositories.renew_lease(session, attempt.job_id, attempt=attempt.number, lease=lease, progress=progress)
 
 
+def reuse_result(session: Session, attempt: Attempt, *, detector_sha256: str) -> bool:
+    """Ends the job with the result of another one for the same bytes. False: there is none, or it came too late.
+
+    Args:
+        session: Has no transaction yet.
+        attempt: Which has done nothing yet.
+        detector_sha256: Names the detector that would judge the clip.
+    """
+    with session.begin():
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        twin = job and repositories.find_twin(session, job, detector_sha256=detector_sha256)
+        if job is None or twin is None:
+            return False
+        job.verdict, job.deduplicated_from = twin.verdict, twin.deduplicated_from or twin.id
+        repositories.copy_result(session, twin, job)
+        session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session), worker=attempt.worker))
+        return True
+
+
 def succeed(
     session: Session,
     attempt: Attempt,
@@ -55,13 +83,14 @@ def succeed(
     verdict: Verdict,
     payload: dict[str, Any],
     frames: Sequence[dict[str, Any]],
+    detector_sha256: str,
 ) -> bool:
     """Stores the result. False: the attempt came too late, nothing was stored."""
     with session.begin():
         job = _move(session, attempt, JobStatus.SUCCEEDED)
         if job is not None:
             job.verdict = verdict
-            repositories.add_result(session, job, payload=payload, frames=frames)
+            repositories.add_result(session, job, payload=payload, frames=frames, detector_sha256=detector_sha256)
         return job is not None
 
 

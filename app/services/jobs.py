@@ -68,6 +68,7 @@ def submit_job(
             external_id=options.external_id,
             client_metadata=options.metadata,
             model=options.model,
+            may_reuse=options.reuse_result,
             clip_name=clip_name,
             clip_sha256=sha256,
             clip_bytes=upload.size_bytes,

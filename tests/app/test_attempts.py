@@ -22,7 +22,9 @@ from app.services.attempts import Attempt
 from app.services.keys import DEFAULT_TENANT
 from app.services.sweep import requeue_lost_jobs
 from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
+from app.storage import ClipStorage
 
+DETECTOR = "d" * 64
 Sessions = sessionmaker[Session]
 LEASE = timedelta(seconds=60)
 OVER = timedelta(seconds=-1)
@@ -43,9 +45,22 @@ def claim(sessions: Sessions, lease: timedelta = LEASE) -> Attempt | None:
         return attempts.claim_job(session, worker="w", lease=lease)
 
 
+def must_claim(sessions: Sessions) -> Attempt:
+    attempt = claim(sessions)
+    assert attempt is not None
+    return attempt
+
+
 def succeed(sessions: Sessions, attempt: Attempt) -> bool:
     with sessions() as session:
-        return attempts.succeed(session, attempt, verdict=Verdict.AUTHENTIC, payload={}, frames=[{"a": 1}, {"a": 2}])
+        return attempts.succeed(
+            session,
+            attempt,
+            verdict=Verdict.AUTHENTIC,
+            payload={},
+            frames=[{"a": 1}, {"a": 2}],
+            detector_sha256=DETECTOR,
+        )
 
 
 def requeue(sessions: Sessions, max_attempts: int = 3) -> list[JobStatus]:
@@ -240,3 +255,41 @@ def test_no_history_breaks_the_invariants(sessions: Sessions) -> None:
         JobLife,
         settings=settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )
+
+
+def test_a_twin_gives_its_result(sessions: Sessions) -> None:
+    first = add_job(sessions)
+    assert succeed(sessions, must_claim(sessions))
+    second = add_job(sessions)
+    attempt = must_claim(sessions)
+    with sessions() as session:
+        assert not attempts.reuse_result(session, attempt, detector_sha256="another")
+    with sessions() as session:
+        assert attempts.reuse_result(session, attempt, detector_sha256=DETECTOR)
+    with sessions() as session:
+        assert not attempts.reuse_result(session, attempt, detector_sha256=DETECTOR)  # it has ended
+        job, _ = jobs.get_job(session, second, tenant=DEFAULT_TENANT)
+    assert (job.status, job.verdict, job.deduplicated_from) == (JobStatus.SUCCEEDED, Verdict.AUTHENTIC, first)
+    with sessions() as session:
+        rows = jobs.list_frames(session, second, tenant=DEFAULT_TENANT, after=-1, limit=10)
+    assert [row.payload for row in rows] == [{"a": 1}, {"a": 2}]
+
+
+def test_only_a_twin_of_the_same_tenant_with_the_same_bytes_will_do(sessions: Sessions, storage: ClipStorage) -> None:
+    first = add_job(sessions)
+    assert succeed(sessions, must_claim(sessions))
+
+    def can_reuse(**changes: Any) -> bool:
+        job_id = add_job(sessions)
+        with sessions() as session, session.begin():
+            for name, value in changes.items():
+                setattr(session.get_one(Job, job_id), name, value)
+        attempt = must_claim(sessions)
+        with sessions() as session:
+            return attempts.reuse_result(session, attempt, detector_sha256=DETECTOR)
+
+    assert not can_reuse(tenant="other")
+    assert not can_reuse(clip_sha256="1" * 64)
+    with sessions() as session:
+        jobs.delete_job(session, storage, first, tenant=DEFAULT_TENANT)
+    assert not can_reuse()

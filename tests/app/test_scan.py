@@ -24,6 +24,7 @@ def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> O
         model=None,
         clip=schemas.ClipSummary(name=None, sha256="0" * 64, bytes=1),
         attempts=1,
+        deduplicated_from=None,
         queue_position=None,
         progress=None,
         failure=None,

@@ -129,3 +129,18 @@ def test_a_wrong_key_is_said(service: Service, clip: Clip) -> None:
     done = scan(service, "--key", "umk_wrong", str(clip("portrait.mp4")))
     assert done.returncode == 1
     assert "UNMASK_API_KEY" in done.stderr
+
+
+def test_the_same_bytes_are_judged_once(service: Service, clip: Callable[[str], Path]) -> None:
+    with service.worker(UNMASK_REUSE_RESULTS="true"):
+        again = None
+        for _ in range(10):  # the worker of the other tests, which reuses nothing, may be faster
+            job = service.wait_for_end(service.client.submit(clip("portrait.mp4")))
+            if job.deduplicated_from:
+                again = job
+                break
+        assert again is not None
+        source = service.client.get(str(again.deduplicated_from))
+        assert source.deduplicated_from is None
+        assert (again.result, again.verdict) == (source.result, source.verdict)
+        assert list(service.client.frames(again.id)) == list(service.client.frames(source.id))

@@ -58,6 +58,11 @@ class Manifest(_Record):
     provenance: Provenance | None = None
 
     @property
+    def sha256(self) -> str:
+        """Names the detector: what has the same digest gives the same result for the same clip."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    @property
     def weights_sha256(self) -> str:
         """Names the weights whatever the model is called."""
         return self.files[WEIGHTS_NAME]
