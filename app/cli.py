@@ -159,6 +159,18 @@ def revoke(key_id: Annotated[str, typer.Argument(help="As 'unmask keys list' sho
 
 
 @_commands.command()
+def openapi() -> None:
+    """Print the reference of the API (OpenAPI 3.1)."""
+    import json
+
+    from app.main import create_app
+
+    nowhere = {"database_url": "postgresql:///", "redis_url": "redis://", "storage_url": "file:///", "api_key": "none"}
+    document = create_app(Settings.model_validate(nowhere)).openapi()
+    print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201 (the command's output)
+
+
+@_commands.command()
 def migrate() -> None:
     """Bring the database of UNMASK_DATABASE_URL to the newest schema."""
     from app.db.migrations import migrate as run

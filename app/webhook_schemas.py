@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from app.schemas import LongText, Schema, WebhookUrl
+from app.schemas import LongText, Schema, Timestamp, WebhookUrl
 from app.states import EventType, WebhookJobs, WebhookPayload
 
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
@@ -87,7 +87,7 @@ class RotateRequest(Schema):
 class RecoverRequest(Schema):
     """What is delivered again."""
 
-    since: AwareDatetime
+    since: Timestamp
     """Events from then on that were given up."""
 
 

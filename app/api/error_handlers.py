@@ -94,6 +94,8 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             )
             response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
             return response
+        if error.status_code == 400:
+            return problem_response(InvalidRequestError("The body is not JSON in UTF-8."), path=path)
         return problem_response(NotFoundError(f"There is no {path}. See /docs for what there is."), path=path)
 
     def _database_away(request: Request, error: Exception) -> JSONResponse:

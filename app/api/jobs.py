@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 
 from app import schemas
@@ -41,7 +41,7 @@ class JobQuery(PageQuery):
     verdict: Verdict | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     external_id: schemas.ShortText | None = None
-    created_after: AwareDatetime | None = None
+    created_after: schemas.Timestamp | None = None
 
     def as_filter(self) -> JobFilter:
         """The conditions without the page."""

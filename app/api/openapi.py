@@ -6,9 +6,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app import schemas
+from app.api.examples import EXAMPLES, JOB_ID
 from app.api.uploads import OPTIONS_HEADER
 
 _SCHEMAS = "#/components/schemas/{model}"
+_MAKERS = {
+    ("/v1/jobs", "post", "202"): "job_id",
+    ("/v1/webhook-endpoints", "post", "201"): "endpoint_id",
+    ("/v1/webhook-endpoints/{endpoint_id}:test", "post", "202"): "event_id",
+}
+"""Operations whose answer has the id that others take."""
 
 _PROBLEM_DESCRIPTIONS = {
     400: "`invalid_request`: malformed; `errors` point at the fields",
@@ -24,44 +31,6 @@ _PROBLEM_DESCRIPTIONS = {
     429: "`rate_limited`: more requests than the key may send; try again after `Retry-After`",
     503: "`overloaded`: the database does not answer; try again after `Retry-After`",
     507: "`storage_full`: there is no room for the clip",
-}
-
-_JOB_ID = "job_0199c1f27d0a7c3e8a51b0c2d3e4f506"
-_JOB_EXAMPLE: dict[str, Any] = {
-    "id": _JOB_ID,
-    "object": "job",
-    "status": "running",
-    "verdict": None,
-    "external_id": "post-123",
-    "metadata": {"queue": "ugc"},
-    "clip": {"name": "clip.mp4", "sha256": "9f86d081884c7d659a2feaa0c55ad015" * 2, "bytes": 1048576},
-    "model": None,
-    "attempts": 1,
-    "deduplicated_from": None,
-    "queue_position": None,
-    "progress": {"phase": "extracting", "done": 8, "total": 16},
-    "failure": None,
-    "result": None,
-    "created_at": "2026-11-23T17:00:00Z",
-    "started_at": "2026-11-23T17:00:01Z",
-    "finished_at": None,
-    "links": {
-        "self": f"/v1/jobs/{_JOB_ID}",
-        "result": f"/v1/jobs/{_JOB_ID}/result",
-        "frames": f"/v1/jobs/{_JOB_ID}/frames",
-    },
-}
-_FRAME_EXAMPLE: dict[str, Any] = {
-    "track_id": "t0",
-    "window": 0,
-    "pts_seconds": 0.04,
-    "box": {"x": 311.0, "y": 96.5, "width": 180.2, "height": 180.2},
-    "detection_confidence": 0.93,
-    "sharpness": 0.071,
-    "brightness": 131.5,
-    "unusable": None,
-    "logit": -0.31,
-    "probability": 0.42,
 }
 
 
@@ -82,9 +51,35 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+            _share_problems(operation["responses"], components.setdefault("responses", {}))
             if path.startswith("/v1"):
                 operation["security"] = [{"ApiKey": []}]
+    for name, example in EXAMPLES.items():
+        components["schemas"][name]["examples"] = [example]
+    for (path, method, status), parameter in _MAKERS.items():
+        document["paths"][path][method]["responses"][status]["links"] = _links(document, parameter)
     return document
+
+
+def _share_problems(responses: dict[str, Any], shared: dict[str, Any]) -> None:
+    """Says each problem once: operations refer to it."""
+    for status, response in responses.items():
+        if "application/problem+json" in response.get("content", {}):
+            shared[f"Problem{status}"] = response
+            responses[status] = {"$ref": f"#/components/responses/Problem{status}"}
+
+
+def _links(document: dict[str, Any], parameter: str) -> dict[str, Any]:
+    """Where the id of an answer leads (OpenAPI 3.1, Link Object)."""
+    return {
+        operation["operationId"]: {
+            "operationId": operation["operationId"],
+            "parameters": {parameter: "$response.body#/id"},
+        }
+        for path, operations in document["paths"].items()
+        for operation in operations.values()
+        if f"{{{parameter}}}" in path
+    }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -111,20 +106,16 @@ def _problem_example(status: int) -> dict[str, Any]:
         "status": status,
         "code": code,
         "detail": _PROBLEM_DESCRIPTIONS[status].partition(": ")[2],
-        "instance": f"/v1/jobs/{_JOB_ID}",
+        "instance": f"/v1/jobs/{JOB_ID}",
         "request_id": "req_0199c1f27d0a7c3e8a51b0c2d3e4f506",
         "retryable": status in {408, 429, 503, 507},
         "errors": [],
     }
 
 
-def _job_response(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"example": _JOB_EXAMPLE}}}
-
-
 SUBMIT: dict[str, Any] = {
     "response_model": schemas.Job,
-    "responses": {202: _job_response("The job is queued")} | problems(408, 409, 413, 415, 422, 507),
+    "responses": {202: {"description": "The job is queued"}} | problems(408, 409, 413, 415, 422, 507),
     "openapi_extra": {
         "parameters": [
             {
@@ -159,7 +150,7 @@ SUBMIT: dict[str, Any] = {
 READ_JOB: dict[str, Any] = {
     "response_model": schemas.Job,
     "responses": {
-        200: _job_response("The job; `ETag` identifies this state of it"),
+        200: {"description": "The job; `ETag` identifies this state of it"},
         304: {"description": "The job is as `If-None-Match` knows it"},
     }
     | problems(404, 410),
@@ -172,7 +163,6 @@ READ_FRAMES: dict[str, Any] = {
         200: {
             "description": 'A page of frames; `Link: rel="next"` leads to the next one',
             "content": {
-                "application/json": {"example": {"items": [_FRAME_EXAMPLE], "next_cursor": None}},
                 "application/x-ndjson": {"schema": {"type": "string"}},
                 "text/csv": {"schema": {"type": "string"}},
             },

@@ -1,0 +1,30 @@
+"""The running API keeps to its own reference: Schemathesis sends what it describes, and what it does not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import API_KEY
+from tests.e2e.conftest import Service
+
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(1800)]
+EXAMPLES = os.environ.get("UNMASK_FUZZ_EXAMPLES", "5")
+"""Cases for each operation and phase; `make fuzz` sets more."""
+
+
+def test_no_answer_is_a_surprise(service: Service, tmp_path: Path) -> None:
+    """All checks: no 5xx, no undocumented status or body, no ignored key, and more."""
+    config = Path(__file__).with_name("schemathesis.toml")
+    command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run"]
+    done = subprocess.run(
+        [*command, f"{service.url}/openapi.json", "--header", f"Authorization: Bearer {API_KEY}",
+         "--max-examples", EXAMPLES, "--checks", "all", "--seed", "1", "--no-color"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
