@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.registry import ModelName
-from app.states import FailureCode, JobStatus, Phase, ReasonCode, Verdict, WarningCode
+from app.states import FailureCode, FeedbackLabel, JobStatus, Phase, Priority, ReasonCode, Verdict, WarningCode
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
@@ -41,6 +41,10 @@ class JobOptions(Schema):
     """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
     reuse_result: bool = True
     """Whether a finished result for the same bytes and the same detector will do; the job then says whose it is."""
+    priority: Priority = Priority.LIVE
+    """`batch` lets `live` jobs pass for some minutes, but never waits for ever."""
+    start_within_seconds: Annotated[int, Field(gt=0, le=604_800)] | None = None
+    """A job that has not started by then ends as `expired`: for verdicts that are of no use later."""
     webhook_url: WebhookUrl | None = None
     """Where this job's events go, beside the endpoints for all jobs; `GET /v1/webhook-endpoints` lists it."""
 
@@ -195,6 +199,7 @@ class Links(Schema):
     self: str
     result: str
     frames: str
+    events: str
 
 
 class Job(Schema):
@@ -203,6 +208,7 @@ class Job(Schema):
     id: str
     object: Literal["job"] = "job"
     status: JobStatus
+    priority: Priority
     verdict: Verdict | None
     external_id: str | None
     metadata: dict[str, str]
@@ -217,10 +223,43 @@ class Job(Schema):
     progress: Progress | None
     failure: Failure | None
     result: Result | None
+    start_before: datetime | None
+    """A job that has not started by then expires."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     links: Links
+
+
+class JobEvent(Schema):
+    """A move of a job from one status to the next."""
+
+    job_id: str
+    status: JobStatus
+    attempt: int
+    at: datetime
+
+
+class FeedbackRequest(Schema):
+    """What a person says of a clip."""
+
+    label: FeedbackLabel
+    category: ShortText | None = None
+    """A word of your own, as `face swap`."""
+    note: LongText | None = None
+
+
+class Feedback(FeedbackRequest):
+    """What a person said of a clip."""
+
+    id: str
+    created_at: datetime
+
+
+class FeedbackList(Schema):
+    """All that was said of a clip, in order."""
+
+    items: list[Feedback]
 
 
 class InstalledModel(Schema):

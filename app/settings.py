@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     egress_allow: tuple[IPv4Network | IPv6Network, ...] = ()
     """Private networks that webhooks may reach, as JSON: `["10.0.0.0/8"]`. Clients must not reach others."""
 
+    batch_delay: Seconds = timedelta(seconds=600)
+    """How long a `batch` job lets `live` ones pass that came after it: no longer, so that it does not starve."""
     lease_duration: Seconds = timedelta(seconds=60)
     """How long a worker may be silent before its job goes to another one."""
     heartbeat_interval: Seconds = timedelta(seconds=1)

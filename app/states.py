@@ -11,6 +11,8 @@ class JobStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELED = "canceled"
+    EXPIRED = "expired"
+    """It did not start before its deadline."""
 
     @property
     def is_final(self) -> bool:
@@ -19,7 +21,7 @@ class JobStatus(StrEnum):
 
 
 NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELED}),
+    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELED, JobStatus.EXPIRED}),
     JobStatus.RUNNING: frozenset(
         # Back to queued: the worker was lost or asked to stop before the attempt ended.
         {JobStatus.QUEUED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
@@ -27,6 +29,7 @@ NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.SUCCEEDED: frozenset(),
     JobStatus.FAILED: frozenset(),
     JobStatus.CANCELED: frozenset(),
+    JobStatus.EXPIRED: frozenset(),
 }
 
 
@@ -48,11 +51,41 @@ class EventType(StrEnum):
     JOB_SUCCEEDED = "job.succeeded"
     JOB_FAILED = "job.failed"
     JOB_CANCELED = "job.canceled"
+    JOB_EXPIRED = "job.expired"
+    JOB_FEEDBACK = "job.feedback"
+    """Somebody said what the clip is."""
     MEDIA_DELETED = "media.deleted"
     """A job was deleted, with its clip and its result."""
     WEBHOOK_TEST = "webhook.test"
     ENDPOINT_DISABLED = "endpoint.disabled"
     """Another webhook endpoint of the tenant gets nothing any more."""
+
+
+STATUS_EVENTS: dict[JobStatus, EventType] = {
+    JobStatus.QUEUED: EventType.JOB_QUEUED,
+    JobStatus.RUNNING: EventType.JOB_STARTED,
+    JobStatus.SUCCEEDED: EventType.JOB_SUCCEEDED,
+    JobStatus.FAILED: EventType.JOB_FAILED,
+    JobStatus.CANCELED: EventType.JOB_CANCELED,
+    JobStatus.EXPIRED: EventType.JOB_EXPIRED,
+}
+"""What is told when a job gets to a status."""
+
+
+class Priority(StrEnum):
+    """Which lane a job waits in."""
+
+    LIVE = "live"
+    BATCH = "batch"
+    """Lets live jobs pass for a while, but not for ever."""
+
+
+class FeedbackLabel(StrEnum):
+    """What a person says a clip is."""
+
+    REAL = "real"
+    FAKE = "fake"
+    UNSURE = "unsure"
 
 
 class WebhookJobs(StrEnum):

@@ -1,19 +1,22 @@
 """What endpoints ask for: the process's resources, a session, who is asking, a job's id."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
+from fastapi.sse import ServerSentEvent
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
 from app.api.auth import KeyRing
 from app.api.rate_limits import RateLimiter
 from app.api.uploads import ClipForm
+from app.api.views import view_progress, view_transition
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
@@ -26,6 +29,9 @@ from app.services.keys import Principal
 from app.settings import Settings
 from app.states import Scope
 from app.storage import ClipStorage, Upload
+
+_PROGRESS_SECONDS = 1.0
+"""How often a stream of events looks for progress, which is not announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Resources:
                 options=form.options,
                 models=find_models(self.settings.installed_models) if form.options.model else (),
                 guard=self.guard,
+                batch_delay=self.settings.batch_delay,
                 ticket=ticket,
             )
             return jobs.get_job(session, job_id, tenant=tenant)
@@ -91,6 +98,27 @@ class Resources:
             longest = min(timedelta(seconds=seconds), self.settings.wait_max)
             await self.waiters.wait_until(job_id, has_ended, longest=longest)
         return found
+
+    async def follow_job(self, job_id: UUID, *, tenant: str, after: int) -> AsyncIterator[ServerSentEvent]:
+        """Each transition behind ``after`` and each progress, until the job has ended; no thread is held in between."""
+        told = None
+        with self.waiters.subscribe(job_id) as changed:
+            while True:
+                rows, job = await run_in_threadpool(
+                    self._in_session, jobs.list_transitions, job_id=job_id, tenant=tenant, after=after
+                )
+                for row in rows:
+                    yield view_transition(row)
+                    after = row.id
+                if job.status.is_final:
+                    return
+                progress = view_progress(job)
+                if progress and progress != told:
+                    told = progress
+                    yield ServerSentEvent(event="job.progress", data=progress)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), timeout=_PROGRESS_SECONDS)
+                changed.clear()
 
     def _get_job(self, job_id: UUID, tenant: str) -> tuple[Job, int | None]:
         with self.sessions() as session:
@@ -160,6 +188,11 @@ def _parse_id(text: str, prefix: str) -> UUID:
     except ValueError:
         pass
     raise NotFoundError(f"There is no such thing. An id looks like {prefix}_{_DIGITS}.")
+
+
+def check_job(session: SessionDep, reader: Reader, job_id: Annotated[UUID, Depends(parse_job_id)]) -> None:
+    """Raises NotFoundError, GoneError before a stream has begun to answer."""
+    jobs.get_job(session, job_id, tenant=reader.tenant)
 
 
 JobId = Annotated[UUID, Depends(parse_job_id)]

@@ -58,6 +58,7 @@ _JOB: dict[str, Any] = {
     "id": JOB_ID,
     "object": "job",
     "status": "succeeded",
+    "priority": "live",
     "verdict": "SUSPICIOUS",
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
@@ -69,6 +70,7 @@ _JOB: dict[str, Any] = {
     "progress": None,
     "failure": None,
     "result": _RESULT,
+    "start_before": None,
     "created_at": _AT,
     "started_at": "2026-11-23T17:00:01Z",
     "finished_at": "2026-11-23T17:00:02Z",
@@ -76,6 +78,7 @@ _JOB: dict[str, Any] = {
         "self": f"/v1/jobs/{JOB_ID}",
         "result": f"/v1/jobs/{JOB_ID}/result",
         "frames": f"/v1/jobs/{JOB_ID}/frames",
+        "events": f"/v1/jobs/{JOB_ID}/events",
     },
 }
 _ENDPOINT: dict[str, Any] = {
@@ -94,7 +97,13 @@ _ENDPOINT: dict[str, Any] = {
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 (nobody's)
 _CHANGES: dict[str, Any] = {"events": ["job.succeeded", "job.failed"], "payload": "full"}
 
+_SAID: dict[str, Any] = {"label": "fake", "category": "face swap", "note": "the original is on the news site"}
+_FEEDBACK: dict[str, Any] = _SAID | {"id": f"fb_{_DIGITS}", "created_at": _AT}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "Feedback": _FEEDBACK,
+    "FeedbackList": {"items": [_FEEDBACK]},
+    "FeedbackRequest": _SAID,
     "FramePage": {"items": [_FRAME], "next_cursor": None},
     "Health": {"status": "ok", "checks": {"database": "ok", "storage": "ok", "queue": "ok"}},
     "Job": _JOB,

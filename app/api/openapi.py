@@ -115,7 +115,11 @@ def _problem_example(status: int) -> dict[str, Any]:
 
 SUBMIT: dict[str, Any] = {
     "response_model": schemas.Job,
-    "responses": {202: {"description": "The job is queued"}} | problems(408, 409, 413, 415, 422, 507),
+    "responses": {
+        200: {"model": schemas.Job, "description": "The job has ended within the time of `Prefer`"},
+        202: {"description": "The job is queued"},
+    }
+    | problems(408, 409, 413, 415, 422, 507),
     "openapi_extra": {
         "parameters": [
             {
@@ -156,6 +160,7 @@ READ_JOB: dict[str, Any] = {
     | problems(404, 410),
 }
 READ_RESULT: dict[str, Any] = {"responses": problems(404, 409, 410)}
+FEEDBACK: dict[str, Any] = {"responses": problems(404, 410)}
 CANCEL: dict[str, Any] = {"responses": problems(404, 409, 410)}
 READ_FRAMES: dict[str, Any] = {
     "response_model": schemas.FramePage,

@@ -7,11 +7,13 @@ import re
 from collections.abc import Sequence
 
 from fastapi import Request, Response
+from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
 from app import schemas
 from app.api.cursors import encode_cursor, split_page
-from app.db.models import FrameScore, Job, format_job_id
+from app.db.models import Feedback, FrameScore, Job, Transition, format_job_id
+from app.states import STATUS_EVENTS
 
 NDJSON, CSV = "application/x-ndjson", "text/csv"
 _POLL_AFTER_SECONDS = 1
@@ -24,6 +26,7 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
     return schemas.Job(
         id=job.public_id,
         status=job.status,
+        priority=job.priority,
         verdict=job.verdict,
         external_id=job.external_id,
         metadata=job.client_metadata,
@@ -32,20 +35,37 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         attempts=job.attempt,
         deduplicated_from=format_job_id(job.deduplicated_from) if job.deduplicated_from else None,
         queue_position=queue_position,
-        progress=_view_progress(job),
+        progress=view_progress(job),
         failure=_view_failure(job),
         result=schemas.Result.model_validate(job.result.payload) if job.result else None,
+        start_before=job.start_before,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,
-        links=schemas.Links(self=self_link, result=f"{self_link}/result", frames=f"{self_link}/frames"),
+        links=schemas.Links(
+            self=self_link, result=f"{self_link}/result", frames=f"{self_link}/frames", events=f"{self_link}/events"
+        ),
     )
 
 
-def _view_progress(job: Job) -> schemas.Progress | None:
+def view_progress(job: Job) -> schemas.Progress | None:
+    """How far a running attempt is."""
     if job.phase is None or job.progress_done is None:
         return None
     return schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
+
+
+def view_transition(row: Transition) -> ServerSentEvent:
+    """A move of a job as an event of its stream; its id continues a stream that broke."""
+    event = schemas.JobEvent(job_id=format_job_id(row.job_id), status=row.status, attempt=row.attempt, at=row.at)
+    return ServerSentEvent(id=str(row.id), event=STATUS_EVENTS[row.status], data=event)
+
+
+def view_feedback(row: Feedback) -> schemas.Feedback:
+    """Feedback as clients see it."""
+    return schemas.Feedback(
+        id=f"fb_{row.id.hex}", label=row.label, category=row.category, note=row.note, created_at=row.created_at
+    )
 
 
 def _view_failure(job: Job) -> schemas.Failure | None:

@@ -27,8 +27,10 @@ from app.states import (
     NEXT_STATUSES,
     EventType,
     FailureCode,
+    FeedbackLabel,
     JobStatus,
     Phase,
+    Priority,
     Verdict,
     WebhookJobs,
     WebhookPayload,
@@ -55,7 +57,7 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease_while_running"),
-        Index("ix_jobs_queue", "created_at", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_queue", "turn_at", postgresql_where=text("status = 'queued'")),
         Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
     )
 
@@ -63,6 +65,11 @@ class Job(Base):
     tenant: Mapped[str] = mapped_column(index=True)
     """Whose it is: nobody else learns that it exists."""
     status: Mapped[JobStatus] = mapped_column(_words(JobStatus), default=JobStatus.QUEUED)
+    priority: Mapped[Priority] = mapped_column(_words(Priority), default=Priority.LIVE, server_default="live")
+    turn_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """Jobs are claimed in this order: when they came, plus the time for which a batch job lets others pass."""
+    start_before: Mapped[datetime | None]
+    """A job that has not started by then expires."""
     external_id: Mapped[str | None] = mapped_column(index=True)
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
@@ -173,6 +180,21 @@ class FrameScore(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     payload: Mapped[dict[str, Any]]
     """``schemas.Frame`` as JSON."""
+
+
+class Feedback(Base):
+    """What a person said of a clip: kept, never overwritten."""
+
+    __tablename__ = "feedback"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    label: Mapped[FeedbackLabel] = mapped_column(_words(FeedbackLabel))
+    category: Mapped[str | None]
+    note: Mapped[str | None]
+    key_id: Mapped[str]
+    """The API key that it came with."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class ApiKey(Base):

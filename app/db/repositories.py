@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, event, func, insert, literal, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, delete, event, false, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
 from app.db import webhooks
-from app.db.models import ApiKey, FrameScore, IdempotencyKey, Job, Result, Transition
+from app.db.models import ApiKey, Feedback, FrameScore, IdempotencyKey, Job, Result, Transition
 from app.states import JobStatus, Phase, Verdict
 
 JOB_CHANNEL = "unmask_jobs"
@@ -83,19 +83,17 @@ def _with_result() -> Select[Job]:
 
 def count_queued_before(session: Session, job: Job) -> int:
     """How many queued jobs will be claimed before this one."""
-    ahead = (Job.created_at, Job.id)
-    query = select(func.count()).where(
-        Job.status == JobStatus.QUEUED, func.row(*ahead) < func.row(job.created_at, job.id)
-    )
+    ahead = (Job.turn_at, Job.id)
+    query = select(func.count()).where(Job.status == JobStatus.QUEUED, func.row(*ahead) < func.row(job.turn_at, job.id))
     return session.execute(query).scalar_one()
 
 
 def find_next_queued(session: Session) -> Job | None:
-    """The job that waits longest, locked; jobs that another worker is claiming are passed over."""
+    """The job whose turn it is, locked; jobs that another worker is claiming, or that are too late, are passed over."""
     query = (
         select(Job)
-        .where(Job.status == JobStatus.QUEUED)
-        .order_by(Job.created_at, Job.id)
+        .where(Job.status == JobStatus.QUEUED, ~_is_late())
+        .order_by(Job.turn_at, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
@@ -132,10 +130,22 @@ def list_expired(session: Session) -> Sequence[Job]:
     return session.execute(query.with_for_update(skip_locked=True)).scalars().all()
 
 
+def list_late(session: Session) -> Sequence[Job]:
+    """Queued jobs that did not start before their deadline, locked."""
+    query = select(Job).where(Job.status == JobStatus.QUEUED, _is_late())
+    return session.execute(query.with_for_update(skip_locked=True)).scalars().all()
+
+
+def _is_late() -> ColumnElement[bool]:
+    """A job that has started once, and lost its worker, has kept its deadline."""
+    is_over = func.coalesce(Job.start_before < func.clock_timestamp(), false())
+    return and_(is_over, Job.started_at.is_(None))
+
+
 def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> Sequence[UUID]:
     """Jobs that have waited longer than this, the oldest first."""
     query = select(Job.id).where(Job.status == JobStatus.QUEUED, Job.queued_at < func.clock_timestamp() - older_than)
-    return session.execute(query.order_by(Job.created_at, Job.id).limit(limit)).scalars().all()
+    return session.execute(query.order_by(Job.turn_at, Job.id).limit(limit)).scalars().all()
 
 
 def find_twin(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
@@ -185,8 +195,8 @@ def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Se
 
 
 def delete_result(session: Session, job_id: UUID) -> None:
-    """Removes the result and the frames."""
-    for table in (FrameScore, Result):
+    """Removes the result, the frames, and what was said of the clip."""
+    for table in (FrameScore, Result, Feedback):
         session.execute(delete(table).where(table.job_id == job_id))
 
 
@@ -244,3 +254,14 @@ def find_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID
 def delete_idempotency_keys(session: Session, *, older_than: timedelta) -> None:
     """Forgets keys that are too old for a client to repeat them."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.clock_timestamp() - older_than))
+
+
+def list_transitions(session: Session, job_id: UUID, *, after: int) -> Sequence[Transition]:
+    """What has happened to a job after a transition, in order."""
+    query = select(Transition).where(Transition.job_id == job_id, Transition.id > after)
+    return session.scalars(query.order_by(Transition.id)).all()
+
+
+def list_feedback(session: Session, job_id: UUID) -> Sequence[Feedback]:
+    """What was said of a job's clip, in order."""
+    return session.scalars(select(Feedback).where(Feedback.job_id == job_id).order_by(Feedback.id)).all()

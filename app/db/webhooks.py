@@ -7,49 +7,50 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, any_, case, func, insert, literal, null, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, joinedload
 
 from app.db.models import Job, Transition, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from app.states import EventType, JobStatus, WebhookJobs
-
-_TYPES = {
-    JobStatus.QUEUED: EventType.JOB_QUEUED,
-    JobStatus.RUNNING: EventType.JOB_STARTED,
-    JobStatus.SUCCEEDED: EventType.JOB_SUCCEEDED,
-    JobStatus.FAILED: EventType.JOB_FAILED,
-    JobStatus.CANCELED: EventType.JOB_CANCELED,
-}
+from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
 
 
 def add_events_of_transition(connection: Connection, transition: Transition) -> None:
     """Tells the endpoints that a job has moved, in the same transaction; a job that is queued again is no news."""
     if transition.status is not JobStatus.QUEUED or transition.attempt == 0:
-        connection.execute(_events_of_job(transition.job_id, _TYPES[transition.status]))
+        connection.execute(_events_of_job(transition.job_id, STATUS_EVENTS[transition.status]))
 
 
-def add_job_event(session: Session, job_id: UUID, kind: EventType) -> None:
-    """Something happened to a job that is no transition."""
-    session.execute(_events_of_job(job_id, kind))
+def add_job_event(session: Session, job_id: UUID, kind: EventType, data: dict[str, Any] | None = None) -> None:
+    """Something happened to a job that is no transition; ``data`` is told beside what is told of the job."""
+    session.execute(_events_of_job(job_id, kind, data))
 
 
-def _events_of_job(job_id: UUID, kind: EventType) -> Any:
+def _events_of_job(job_id: UUID, kind: EventType, data: dict[str, Any] | None = None) -> Any:
     """One event for each enabled endpoint that wants it."""
     wants = or_(
         WebhookEndpoint.jobs == WebhookJobs.ALL,
         WebhookEndpoint.id == Job.webhook_endpoint_id,
     )
     chosen = (
-        _wanting(kind, literal(job_id))
+        _wanting(kind, job_id, data)
         .join(Job, and_(Job.id == job_id, Job.tenant == WebhookEndpoint.tenant))
         .where(wants)
     )
-    return insert(WebhookEvent).from_select(["id", "endpoint_id", "type", "job_id", "next_at"], chosen)
+    return insert(WebhookEvent).from_select(["id", "endpoint_id", "type", "job_id", "data", "next_at"], chosen)
 
 
-def _wanting(kind: EventType, job_id: Any) -> Select[Any]:
-    columns = (func.gen_random_uuid(), WebhookEndpoint.id, literal(kind.value), job_id, func.clock_timestamp())
+def _wanting(kind: EventType, job_id: UUID, data: dict[str, Any] | None) -> Select[Any]:
+    told = null() if data is None else literal(data, JSONB)
+    columns = (
+        func.gen_random_uuid(),
+        WebhookEndpoint.id,
+        literal(kind.value),
+        literal(job_id),
+        told,
+        func.clock_timestamp(),
+    )
     return select(*columns).where(WebhookEndpoint.disabled_at.is_(None), _hears(kind))
 
 

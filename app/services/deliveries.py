@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from app.db import repositories, webhooks
 from app.db.models import Job, WebhookDelivery, WebhookEvent
 from app.services.webhooks import disable
-from app.states import EventType, JobStatus, WebhookPayload
+from app.states import STATUS_EVENTS, EventType, WebhookPayload
 
 BODY_MAX_BYTES = 20_000
 """Standard Webhooks advises to stay below 20 kB."""
@@ -21,13 +21,7 @@ _JITTER = 0.2
 """A receiver that comes back after an outage must not meet all its senders in the same second."""
 _RETRY_AFTER_MAX = timedelta(hours=1)
 """Longest that a receiver may put off the next delivery."""
-_STATUSES = {
-    EventType.JOB_QUEUED: JobStatus.QUEUED,
-    EventType.JOB_STARTED: JobStatus.RUNNING,
-    EventType.JOB_SUCCEEDED: JobStatus.SUCCEEDED,
-    EventType.JOB_FAILED: JobStatus.FAILED,
-    EventType.JOB_CANCELED: JobStatus.CANCELED,
-}
+_STATUSES = {event: status for status, event in STATUS_EVENTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +132,7 @@ def _pack(due: webhooks.DueEvent, *, at: datetime) -> Parcel:
 def _write_body(due: webhooks.DueEvent) -> str:
     """``{type, timestamp, data}``, with the result if the endpoint wants it and it fits."""
     event = due.event
-    data = _describe_job(due.job, event.type) if due.job else dict(event.data or {})
+    data = (_describe_job(due.job, event.type) if due.job else {}) | (event.data or {})
     body = {"type": event.type.value, "timestamp": event.created_at.isoformat(), "data": data}
     if due.endpoint.payload is WebhookPayload.FULL and due.job and due.job.result:
         full = _as_json(body | {"data": data | {"result": due.job.result.payload}})

@@ -1,21 +1,24 @@
 """What clients do with jobs: submit, read, list, cancel, delete. One function is one transaction."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
 from app.broker import Doorbell
 from app.db import repositories
-from app.db.models import FrameScore, Job, Result
+from app.db.models import Feedback, FrameScore, Job, Result, Transition
 from app.db.webhooks import add_job_event
 from app.egress import Guard
 from app.errors import FieldError, GoneError, InvalidRequestError, NoResultError, NotCancelableError, NotFoundError
-from app.schemas import JobOptions
+from app.schemas import FeedbackRequest, JobOptions
 from app.services import webhooks
 from app.services.idempotency import Ticket, fingerprint_of, use_key
-from app.states import EventType, JobStatus
+from app.states import EventType, JobStatus, Priority
 from app.storage import ClipStorage, Upload
+
+_NO_JOB = "There is no such job. Check the id, or list your jobs with GET /v1/jobs."
 
 
 def submit_job(
@@ -29,6 +32,7 @@ def submit_job(
     options: JobOptions,
     models: Collection[str],
     guard: Guard,
+    batch_delay: timedelta,
     ticket: Ticket | None = None,
 ) -> UUID:
     """Queues a job for an uploaded clip; after the commit it can no longer be lost.
@@ -43,6 +47,7 @@ def submit_job(
         options: What the client says about it.
         models: The names of the installed models.
         guard: Where webhooks may go.
+        batch_delay: How long batch jobs let live ones pass.
         ticket: The request's Idempotency-Key; one that was used leads to its job.
 
     Raises:
@@ -60,11 +65,15 @@ def submit_job(
         ticket.check(fingerprint)
         return ticket.job_id
     with session.begin():
-        url = options.webhook_url
+        url, now = options.webhook_url, repositories.database_time(session)
+        deadline = options.start_within_seconds
         job = Job(
             webhook_endpoint_id=webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else None,
             tenant=tenant,
             status=JobStatus.QUEUED,
+            priority=options.priority,
+            turn_at=now + (batch_delay if options.priority is Priority.BATCH else timedelta(0)),
+            start_before=now + timedelta(seconds=deadline) if deadline else None,
             external_id=options.external_id,
             client_metadata=options.metadata,
             model=options.model,
@@ -129,6 +138,34 @@ def list_jobs(
         return repositories.list_jobs(session, tenant=tenant, where=where, before=before, limit=limit)
 
 
+def list_transitions(session: Session, job_id: UUID, *, tenant: str, after: int) -> tuple[Sequence[Transition], Job]:
+    """What has happened to a job after a transition, and the job as it is. Raises NotFoundError.
+
+    A job that is deleted meanwhile goes on to tell how it ended.
+    """
+    with session.begin():
+        job = repositories.find_job(session, job_id, tenant=tenant)
+        if job is None:
+            raise NotFoundError(_NO_JOB)
+        return repositories.list_transitions(session, job_id, after=after), job
+
+
+def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, feedback: FeedbackRequest) -> Feedback:
+    """Notes what a person says of a job's clip and tells the webhooks. Raises NotFoundError, GoneError."""
+    with session.begin():
+        job = _existing(repositories.find_job(session, job_id, tenant=tenant))
+        row = Feedback(job_id=job.id, key_id=key_id, created_at=repositories.database_time(session), **dict(feedback))
+        session.add(row)
+        add_job_event(session, job.id, EventType.JOB_FEEDBACK, {"label": feedback.label, "category": feedback.category})
+        return row
+
+
+def list_feedback(session: Session, job_id: UUID, *, tenant: str) -> Sequence[Feedback]:
+    """What was said of a job's clip. Raises NotFoundError, GoneError."""
+    with session.begin():
+        return repositories.list_feedback(session, _existing(repositories.find_job(session, job_id, tenant=tenant)).id)
+
+
 def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
     """Ends a job that has not ended; a worker that is busy with it finds out at its next heartbeat.
 
@@ -175,7 +212,7 @@ def _check_model(name: str | None, models: Collection[str]) -> None:
 def _existing(job: Job | None) -> Job:
     """The job, if it is one that was not deleted. Raises NotFoundError, GoneError."""
     if job is None:
-        raise NotFoundError("There is no such job. Check the id, or list your jobs with GET /v1/jobs.")
+        raise NotFoundError(_NO_JOB)
     if job.deleted_at is not None:
         raise GoneError(f"This job was deleted at {job.deleted_at.isoformat()}.")
     return job

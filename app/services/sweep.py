@@ -34,6 +34,15 @@ def requeue_lost_jobs(session: Session, *, max_attempts: int) -> list[Job]:
         return list(lost)
 
 
+def expire_late_jobs(session: Session) -> list[Job]:
+    """Ends the jobs that did not start before their deadline."""
+    with session.begin():
+        late = repositories.list_late(session)
+        now = repositories.database_time(session)
+        session.add_all(job.move_to(JobStatus.EXPIRED, at=now) for job in late)
+        return list(late)
+
+
 class Sweeper:
     """Sweeps at an interval in a thread. Every process may run one: rows are locked, rings are cheap."""
 
@@ -64,6 +73,9 @@ class Sweeper:
                 self._log.warning("job_lost_its_worker", job_id=job.public_id, attempt=job.attempt, status=job.status)
                 if job.status is JobStatus.QUEUED:
                     self._doorbell.ring(job.id)
+        with self._sessions() as session:
+            for job in expire_late_jobs(session):
+                self._log.info("job_expired", job_id=job.public_id)
         with self._sessions() as session, session.begin():
             repositories.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
             waiting = repositories.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)

@@ -20,7 +20,7 @@ from app.errors import NotCancelableError
 from app.services import attempts, jobs
 from app.services.attempts import Attempt
 from app.services.keys import DEFAULT_TENANT
-from app.services.sweep import requeue_lost_jobs
+from app.services.sweep import expire_late_jobs, requeue_lost_jobs
 from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
 from app.storage import ClipStorage
 
@@ -255,6 +255,33 @@ def test_no_history_breaks_the_invariants(sessions: Sessions) -> None:
         JobLife,
         settings=settings(max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
     )
+
+
+def test_batch_jobs_let_live_ones_pass_but_do_not_starve(sessions: Sessions) -> None:
+    batch, early, late = (add_job(sessions) for _ in range(3))
+    with sessions() as session, session.begin():
+        now = repositories.database_time(session)
+        for job_id, minutes in ((batch, 10), (early, 5), (late, 11)):
+            session.get_one(Job, job_id).turn_at = now + timedelta(minutes=minutes)
+        waiting = session.get_one(Job, batch)
+        assert repositories.count_queued_before(session, waiting) == 1
+    assert [must_claim(sessions).job_id for _ in range(3)] == [early, batch, late]
+
+
+def test_a_job_that_is_too_late_expires(sessions: Sessions) -> None:
+    late, lost, timely = (add_job(sessions) for _ in range(3))
+    with sessions() as session, session.begin():
+        now = repositories.database_time(session)
+        for job_id, seconds in ((late, -1), (lost, -1), (timely, 60)):
+            session.get_one(Job, job_id).start_before = now + timedelta(seconds=seconds)
+        session.get_one(Job, lost).started_at = now  # it lost its worker after it had started
+    assert [must_claim(sessions).job_id for _ in range(2)] == [lost, timely]
+    assert claim(sessions) is None
+    with sessions() as session:
+        assert [job.id for job in expire_late_jobs(session)] == [late]
+    with sessions() as session:
+        job, _ = jobs.get_job(session, late, tenant=DEFAULT_TENANT)
+    assert (job.status, job.finished_at is not None) == (JobStatus.EXPIRED, True)
 
 
 def test_a_twin_gives_its_result(sessions: Sessions) -> None:

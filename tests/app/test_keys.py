@@ -105,7 +105,12 @@ def test_another_pepper_opens_nothing(settings: Settings, make_key: MakeKey) -> 
         problem(app.get("/v1/jobs", headers=headers), 401, "unauthorized")
 
 
-_BODIES = {":recover": {"since": "2026-01-01T00:00:00Z"}, ":rotate-secret": {}, "patch": {"description": "taken"}}
+_BODIES = {
+    "/feedback": {"label": "fake"},
+    ":recover": {"since": "2026-01-01T00:00:00Z"},
+    ":rotate-secret": {},
+    "patch": {"description": "taken"},
+}
 
 
 def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key: MakeKey, sessions: Sessions) -> None:
@@ -128,7 +133,7 @@ def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key
             known, foreign = (problem(answer, 404, "not_found") for answer in answers)
             assert known["detail"] == foreign["detail"]
             asked += 1
-    assert asked == 14
+    assert asked == 17
     for listing in ("/v1/jobs", "/v1/webhook-endpoints"):
         assert app.get(listing, headers=theirs).json()["items"] == []
         assert len(app.get(listing, headers=ours).json()["items"]) == 1

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from app import schemas
 from app.cli import _commands
 from app.scan import ExitCode, Outcome, sparkline, worst
-from app.states import JobStatus, ReasonCode, Verdict
+from app.states import JobStatus, Priority, ReasonCode, Verdict
 from tests.factories import make_result
 
 
@@ -18,6 +18,7 @@ def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> O
     job = schemas.Job(
         id="job_x",
         status=status,
+        priority=Priority.LIVE,
         verdict=verdict,
         external_id=None,
         metadata={},
@@ -29,10 +30,11 @@ def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> O
         progress=None,
         failure=None,
         result=make_result(verdict=verdict, **result) if verdict else None,
+        start_before=None,
         created_at=datetime.now(UTC),
         started_at=None,
         finished_at=None,
-        links=schemas.Links(self="", result="", frames=""),
+        links=schemas.Links(self="", result="", frames="", events=""),
     )
     return Outcome(Path("a.mp4"), 1.0, job)
 

@@ -111,6 +111,16 @@ def test_other_ends_are_told_too(api: TestClient, hook: Receiver, deliver: Deliv
     assert (told["media.deleted"]["id"], told["media.deleted"]["external_id"]) == (failed, None)
 
 
+def test_feedback_is_told(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
+    endpoint = register(api, hook.url, events=["job.feedback"])
+    job = submit(api)
+    api.post(f"/v1/jobs/{job['id']}/feedback", json={"label": "fake", "category": "face swap", "note": "private"})
+    deliver()
+    (event,) = hook.verified(endpoint["secret"])
+    assert (event["data"]["id"], event["data"]["label"], event["data"]["category"]) == (job["id"], "fake", "face swap")
+    assert "note" not in event["data"]
+
+
 def test_the_full_payload_has_the_result_if_it_fits(
     api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
