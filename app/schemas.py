@@ -3,31 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field
 
 from app.registry import ModelName
 from app.states import FailureCode, FeedbackLabel, JobStatus, Phase, Priority, ReasonCode, Verdict, WarningCode
-
-_NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
-WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_NUL)]
-LongText = Annotated[str, StringConstraints(max_length=1000, pattern=_NO_NUL)]
-
-
-def _check_timestamp(value: object) -> object:
-    """Pydantic also takes numbers, as seconds since 1970; the reference does not say so."""
-    if isinstance(value, datetime) or (isinstance(value, str) and value[4:5] == "-"):
-        return value
-    raise ValueError("write a time as 2026-11-23T17:00:00Z (RFC 3339)")
-
-
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_check_timestamp)]
-
-
-class Schema(BaseModel):
-    """Base of all: immutable, unknown fields refused, attribute docstrings shown in the OpenAPI."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from app.wire import LongText, Schema, ShortText, WebhookUrl
 
 
 class JobOptions(Schema):
@@ -35,7 +15,7 @@ class JobOptions(Schema):
 
     external_id: ShortText | None = None
     """The client's own id for the clip; jobs can be listed by it."""
-    metadata: Annotated[dict[ShortText, LongText], Field(max_length=32)] = {}
+    metadata: dict[ShortText, LongText] = Field(default={}, max_length=32)
     """Up to 32 strings that come back unchanged."""
     model: ModelName | None = None
     """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
@@ -308,11 +288,11 @@ class Problem(Schema):
     instance: str
     request_id: str
     retryable: bool
-    errors: list[ProblemField] = []
+    errors: list[ProblemField] = Field(default=[])
 
 
 class Health(Schema):
     """State of the API process and of what it needs."""
 
     status: Literal["ok", "degraded", "unavailable"]
-    checks: dict[str, Literal["ok", "failing"]] = {}
+    checks: dict[str, Literal["ok", "failing"]] = Field(default={})

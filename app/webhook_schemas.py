@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.schemas import LongText, Schema, Timestamp, WebhookUrl
 from app.states import EventType, WebhookJobs, WebhookPayload
+from app.wire import LongText, Schema, Timestamp, WebhookUrl
 
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 

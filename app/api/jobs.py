@@ -18,12 +18,13 @@ from app.api.views import respond_frames, respond_job, respond_jobs, view_feedba
 from app.db.repositories import JobFilter
 from app.services import jobs
 from app.states import JobStatus, Verdict
+from app.wire import Schema, ShortText, Timestamp
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
 
 
 IdempotencyKey = Annotated[
-    schemas.ShortText | None,
+    ShortText | None,
     Header(description="A request with a key that was used before makes no second job; it answers with the first one."),
 ]
 
@@ -31,7 +32,7 @@ IdempotencyKey = Annotated[
 Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): wait for the job's end, at most 60.")]
 
 
-class PageQuery(schemas.Schema):
+class PageQuery(Schema):
     """Which page."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
@@ -46,8 +47,8 @@ class JobQuery(PageQuery):
     status: JobStatus | None = None
     verdict: Verdict | None = None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
-    external_id: schemas.ShortText | None = None
-    created_after: schemas.Timestamp | None = None
+    external_id: ShortText | None = None
+    created_after: Timestamp | None = None
 
     def as_filter(self) -> JobFilter:
         """The conditions without the page."""

@@ -10,7 +10,7 @@ from app.api import openapi
 from app.api.cursors import decode_position, encode_cursor, split_page
 from app.api.dependencies import EndpointId, EventId, ResourcesDep, SessionDep, WebhookWriter
 from app.api.jobs import PageQuery
-from app.db.models import WebhookDelivery, WebhookEndpoint
+from app.db.webhook_models import WebhookDelivery, WebhookEndpoint
 from app.services import webhooks
 
 _RESPONSES = openapi.problems(400, 401, 403, 429, 503)

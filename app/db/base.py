@@ -1,9 +1,10 @@
-"""The declarative base: naming of constraints, time zones, JSON."""
+"""The declarative base: naming of constraints, time zones, JSON, words."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import DateTime, Enum, MetaData
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
@@ -25,3 +26,8 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         list[dict[str, Any]]: JSONB,
     }
+
+
+def words(kind: type[StrEnum]) -> Enum:
+    """Stored as text with its value; a check in Python, so that a new word needs no migration."""
+    return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])

@@ -1,7 +1,6 @@
-"""The tables: a job, its transitions, its result, its frames; API keys; webhook endpoints, events, deliveries."""
+"""The tables of jobs: transitions, results, frames, feedback; API keys, idempotency keys."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -9,12 +8,10 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     CheckConstraint,
-    Enum,
     ForeignKey,
     Identity,
     Index,
     Text,
-    UniqueConstraint,
     func,
     text,
     true,
@@ -22,24 +19,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
-from app.db.base import Base
+from app.db.base import Base, words
 from app.states import (
     NEXT_STATUSES,
-    EventType,
     FailureCode,
     FeedbackLabel,
     JobStatus,
     Phase,
     Priority,
     Verdict,
-    WebhookJobs,
-    WebhookPayload,
 )
-
-
-def _words(kind: type[StrEnum]) -> Enum:
-    """Stored as text with its value; a check in Python, so that a new word needs no migration."""
-    return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])
 
 
 def format_job_id(job_id: UUID) -> str:
@@ -64,8 +53,8 @@ class Job(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     tenant: Mapped[str] = mapped_column(index=True)
     """Whose it is: nobody else learns that it exists."""
-    status: Mapped[JobStatus] = mapped_column(_words(JobStatus), default=JobStatus.QUEUED)
-    priority: Mapped[Priority] = mapped_column(_words(Priority), default=Priority.LIVE, server_default="live")
+    status: Mapped[JobStatus] = mapped_column(words(JobStatus), default=JobStatus.QUEUED)
+    priority: Mapped[Priority] = mapped_column(words(Priority), default=Priority.LIVE, server_default="live")
     turn_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """Jobs are claimed in this order: when they came, plus the time for which a batch job lets others pass."""
     start_before: Mapped[datetime | None]
@@ -90,12 +79,12 @@ class Job(Base):
     """Attempts whose worker vanished; one that was asked to stop does not count."""
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    phase: Mapped[Phase | None] = mapped_column(_words(Phase))
+    phase: Mapped[Phase | None] = mapped_column(words(Phase))
     progress_done: Mapped[int | None]
     progress_total: Mapped[int | None]
 
-    verdict: Mapped[Verdict | None] = mapped_column(_words(Verdict), index=True)
-    failure_code: Mapped[FailureCode | None] = mapped_column(_words(FailureCode))
+    verdict: Mapped[Verdict | None] = mapped_column(words(Verdict), index=True)
+    failure_code: Mapped[FailureCode | None] = mapped_column(words(FailureCode))
     failure_message: Mapped[str | None]
     failure_retryable: Mapped[bool | None]
 
@@ -151,7 +140,7 @@ class Transition(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    status: Mapped[JobStatus] = mapped_column(_words(JobStatus))
+    status: Mapped[JobStatus] = mapped_column(words(JobStatus))
     attempt: Mapped[int]
     worker: Mapped[str | None]
     at: Mapped[datetime]
@@ -189,7 +178,7 @@ class Feedback(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    label: Mapped[FeedbackLabel] = mapped_column(_words(FeedbackLabel))
+    label: Mapped[FeedbackLabel] = mapped_column(words(FeedbackLabel))
     category: Mapped[str | None]
     note: Mapped[str | None]
     key_id: Mapped[str]
@@ -231,77 +220,3 @@ class IdempotencyKey(Base):
     locked_until: Mapped[datetime]
     """A request that has not ended by then never will."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
-
-
-class WebhookEndpoint(Base):
-    """Where a tenant wants to be told of its jobs."""
-
-    __tablename__ = "webhook_endpoints"
-    __table_args__ = (UniqueConstraint("tenant", "url"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    tenant: Mapped[str]
-    url: Mapped[str]
-    description: Mapped[str | None]
-    jobs: Mapped[WebhookJobs] = mapped_column(_words(WebhookJobs), default=WebhookJobs.ALL)
-    events: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    """Which types it gets; None: all."""
-    payload: Mapped[WebhookPayload] = mapped_column(_words(WebhookPayload), default=WebhookPayload.THIN)
-    secret: Mapped[str]
-    """``whsec_...``; signing needs the secret itself, so no digest will do."""
-    previous_secret: Mapped[str | None]
-    previous_secret_until: Mapped[datetime | None]
-    """After a rotation both secrets sign until then."""
-    failing_since: Mapped[datetime | None]
-    """Since when no delivery has worked."""
-    disabled_at: Mapped[datetime | None]
-    disabled_reason: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    @property
-    def public_id(self) -> str:
-        """The id that clients see."""
-        return f"we_{self.id.hex}"
-
-
-class WebhookEvent(Base):
-    """What one endpoint is to be told: written in the transaction in which it happened, so it cannot be lost."""
-
-    __tablename__ = "webhook_events"
-    __table_args__ = (Index("ix_webhook_events_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
-    type: Mapped[EventType] = mapped_column(_words(EventType))
-    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    data: Mapped[dict[str, Any] | None]
-    """What it says, where it is not about a job."""
-    attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Deliveries since it happened, or since it was replayed."""
-    next_at: Mapped[datetime | None]
-    """When the next delivery is due; None: there is none."""
-    delivered_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
-
-    endpoint: Mapped[WebhookEndpoint] = relationship(lazy="raise")
-
-    @property
-    def public_id(self) -> str:
-        """The ``webhook-id`` of Standard Webhooks: the same at each delivery."""
-        return f"evt_{self.id.hex}"
-
-
-class WebhookDelivery(Base):
-    """One HTTP request to an endpoint and what came of it: append-only log."""
-
-    __tablename__ = "webhook_deliveries"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    event_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_events.id", ondelete="CASCADE"), index=True)
-    at: Mapped[datetime]
-    status_code: Mapped[int | None]
-    error: Mapped[str | None]
-    """Why there was no answer."""
-    seconds: Mapped[float]
-
-    event: Mapped[WebhookEvent] = relationship(lazy="raise")

@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, joinedload
 
-from app.db.models import Job, Transition, WebhookDelivery, WebhookEndpoint, WebhookEvent
+from app.db.models import Job, Transition
+from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
 
 

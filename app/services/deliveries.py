@@ -11,7 +11,8 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.db import repositories, webhooks
-from app.db.models import Job, WebhookDelivery, WebhookEvent
+from app.db.models import Job
+from app.db.webhook_models import WebhookDelivery, WebhookEvent
 from app.services.webhooks import disable
 from app.states import STATUS_EVENTS, EventType, WebhookPayload
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from app.db import repositories, webhooks
-from app.db.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.egress import EgressRefusedError, Guard
 from app.errors import EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
 from app.states import EventType, WebhookJobs

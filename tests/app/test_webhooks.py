@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.courier import Courier
-from app.db.models import WebhookEndpoint, WebhookEvent
+from app.db.webhook_models import WebhookEndpoint, WebhookEvent
 from app.egress import Guard
 from app.main import create_app
 from app.services import attempts
