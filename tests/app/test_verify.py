@@ -1,0 +1,45 @@
+"""A receiver believes what was signed with its secret, now, by this service."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from standardwebhooks import Webhook
+
+from app.states import EventType
+from app.verify import WebhookError, verify_webhook
+
+SECRET = "whsec_" + "A" * 43 + "="
+BODY = '{"type": "job.succeeded", "timestamp": "2026-11-25T03:00:00+00:00", "data": {"id": "job_1"}}'
+
+
+def sign(body: str = BODY, *, secret: str = SECRET, age: timedelta = timedelta(0)) -> dict[str, str]:
+    at = datetime.now(UTC) - age
+    return {
+        "Webhook-Id": "evt_1",
+        "Webhook-Timestamp": str(int(at.timestamp())),
+        "Webhook-Signature": Webhook(secret).sign("evt_1", at, body),
+    }
+
+
+def test_a_signed_message_is_read() -> None:
+    message = verify_webhook(SECRET, sign(), BODY.encode())
+    assert (message.id, message.type, message.data) == ("evt_1", EventType.JOB_SUCCEEDED, {"id": "job_1"})
+    assert message.timestamp == datetime(2026, 11, 25, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (sign(), BODY.replace("job_1", "job_2")),
+        (sign(secret="whsec_" + "B" * 43 + "="), BODY),
+        (sign(age=timedelta(minutes=6)), BODY),
+        (sign() | {"Webhook-Id": "evt_2"}, BODY),
+        ({}, BODY),
+        (sign("[]"), "[]"),
+        (sign("no json"), "no json"),
+        (sign('{"type": "unheard.of", "timestamp": "2026-11-25T03:00:00+00:00", "data": {}}'), BODY),
+    ],
+)
+def test_anything_else_is_refused(headers: dict[str, str], body: str) -> None:
+    with pytest.raises(WebhookError):
+        verify_webhook(SECRET, headers, body)
