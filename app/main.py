@@ -20,6 +20,7 @@ from app.db.migrations import newest_version
 from app.db.session import make_engine, make_sessions
 from app.egress import Guard
 from app.log import configure_logging
+from app.services.retention import Retention
 from app.services.sweep import Sweeper
 from app.settings import Settings, require_settings
 from app.storage import make_storage
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             resources.doorbell,
             interval=settings.sweep_interval,
             max_attempts=settings.max_attempts,
+            also=Retention(resources.storage, settings),
         )
         resources.storage.sweep_incoming(older_than=_ABANDONED_UPLOAD)
         parts = (resources.doorbell, resources.waiters, sweeper)

@@ -153,6 +153,8 @@ class ClipSummary(Schema):
     name: str | None
     sha256: str
     bytes: int
+    deleted_at: datetime | None
+    """When the file was deleted; null while it is kept."""
 
 
 class Progress(Schema):

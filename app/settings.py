@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     """How long an upload may take as a whole: half a gigabyte at 300 kB/s."""
     storage_reserve_bytes: Annotated[int, Field(ge=0)] = 256 * 2**20
     """Disk space that uploads leave free, so that the database beside them can go on writing."""
+    clip_retention: Seconds = timedelta(days=7)
+    """How long a clip is kept after its job has ended: a week to look at it, or to judge it anew."""
+    result_retention: Seconds | None = None
+    """How long a job is kept after its end, with its result; afterwards it answers 410. Empty: until it is deleted."""
     wait_max: Seconds = timedelta(seconds=60)
     """Longest `?wait=`: proxies commonly cut a silent connection after a minute."""
 

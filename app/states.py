@@ -55,7 +55,7 @@ class EventType(StrEnum):
     JOB_FEEDBACK = "job.feedback"
     """Somebody said what the clip is."""
     MEDIA_DELETED = "media.deleted"
-    """A job was deleted, with its clip and its result."""
+    """The file of a job's clip was deleted, and its result, too, if the whole job was."""
     WEBHOOK_TEST = "webhook.test"
     ENDPOINT_DISABLED = "endpoint.disabled"
     """Another webhook endpoint of the tenant gets nothing any more."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -95,6 +96,14 @@ class ClipStorage:
     def delete_clip(self, sha256: str) -> None:
         """Removes a clip, if it is there. Call it under ``repositories.lock_clip``."""
         self._path(sha256).unlink(missing_ok=True)
+
+    def list_clips(self, *, older_than: timedelta) -> Iterator[str]:
+        """The SHA-256 of the clips that were stored longer ago than this."""
+        for folder in self._root.glob("[0-9a-f][0-9a-f]"):
+            for path in folder.iterdir():
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    if time.time() - path.stat().st_mtime > older_than.total_seconds():
+                        yield path.name
 
     def sweep_incoming(self, *, older_than: timedelta) -> None:
         """Removes what uploads left behind when their process died."""

@@ -63,7 +63,7 @@ _JOB: dict[str, Any] = {
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
     "model": None,
-    "clip": {"name": "clip.mp4", "sha256": _SHA256, "bytes": 1048576},
+    "clip": {"name": "clip.mp4", "sha256": _SHA256, "bytes": 1048576, "deleted_at": None},
     "attempts": 1,
     "deduplicated_from": None,
     "queue_position": None,

@@ -31,7 +31,9 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         external_id=job.external_id,
         metadata=job.client_metadata,
         model=job.model,
-        clip=schemas.ClipSummary(name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes),
+        clip=schemas.ClipSummary(
+            name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes, deleted_at=job.clip_deleted_at
+        ),
         attempts=job.attempt,
         deduplicated_from=format_job_id(job.deduplicated_from) if job.deduplicated_from else None,
         queue_position=queue_position,

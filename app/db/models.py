@@ -72,6 +72,8 @@ class Job(Base):
     clip_name: Mapped[str | None]
     clip_sha256: Mapped[str] = mapped_column(index=True)
     clip_bytes: Mapped[int] = mapped_column(BigInteger)
+    clip_deleted_at: Mapped[datetime | None]
+    """When the file was deleted; the result may outlive it."""
 
     attempt: Mapped[int] = mapped_column(default=0)
     """Number of the latest attempt; it fences off the writes of earlier ones."""
@@ -129,6 +131,7 @@ class Job(Base):
     def bury(self, *, at: datetime) -> None:
         """Leaves a tombstone: what the client said about the clip goes, the fact that there was a job stays."""
         self.deleted_at = at
+        self.clip_deleted_at = self.clip_deleted_at or at
         self.clip_name = self.external_id = None
         self.client_metadata = {}
 

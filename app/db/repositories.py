@@ -142,6 +142,14 @@ def _is_late() -> ColumnElement[bool]:
     return and_(is_over, Job.started_at.is_(None))
 
 
+def list_ended(session: Session, *, older_than: timedelta, with_clip: bool, limit: int) -> Sequence[Job]:
+    """Jobs that ended longer ago than this and were not deleted, locked; ``with_clip``: that still hold their clip."""
+    query = select(Job).where(Job.finished_at < func.clock_timestamp() - older_than, Job.deleted_at.is_(None))
+    if with_clip:
+        query = query.where(Job.clip_deleted_at.is_(None))
+    return session.scalars(query.order_by(Job.finished_at).limit(limit).with_for_update(skip_locked=True)).all()
+
+
 def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> Sequence[UUID]:
     """Jobs that have waited longer than this, the oldest first."""
     query = select(Job.id).where(Job.status == JobStatus.QUEUED, Job.queued_at < func.clock_timestamp() - older_than)
@@ -206,9 +214,15 @@ def lock_clip(session: Session, sha256: str) -> None:
 
 
 def is_clip_used(session: Session, sha256: str) -> bool:
-    """True while a job that was not deleted refers to these bytes."""
-    query = select(Job.id).where(Job.clip_sha256 == sha256, Job.deleted_at.is_(None)).limit(1)
+    """True while a job holds these bytes."""
+    query = select(Job.id).where(Job.clip_sha256 == sha256, Job.clip_deleted_at.is_(None)).limit(1)
     return session.execute(query).scalar_one_or_none() is not None
+
+
+def list_used_clips(session: Session, sha256s: Sequence[str]) -> set[str]:
+    """Those of these bytes that a job holds."""
+    query = select(Job.clip_sha256).where(Job.clip_sha256.in_(sha256s), Job.clip_deleted_at.is_(None))
+    return set(session.scalars(query))
 
 
 def find_schema_version(session: Session) -> str | None:

@@ -13,7 +13,7 @@ from app.db.webhooks import add_job_event
 from app.egress import Guard
 from app.errors import FieldError, GoneError, InvalidRequestError, NoResultError, NotCancelableError, NotFoundError
 from app.schemas import FeedbackRequest, JobOptions
-from app.services import webhooks
+from app.services import retention, webhooks
 from app.services.idempotency import Ticket, fingerprint_of, use_key
 from app.states import EventType, JobStatus, Priority
 from app.storage import ClipStorage, Upload
@@ -189,17 +189,10 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: 
     """
     with session.begin():
         job = _existing(repositories.find_job_for_update(session, job_id, tenant=tenant))
-        now = repositories.database_time(session)
         if not job.status.is_final:
-            session.add(job.move_to(JobStatus.CANCELED, at=now))
-        job.bury(at=now)
-        repositories.delete_result(session, job_id)
-        add_job_event(session, job_id, EventType.MEDIA_DELETED)
-    # Only after the commit: a job that could not be deleted still needs its clip.
-    with session.begin():
-        repositories.lock_clip(session, job.clip_sha256)
-        if not repositories.is_clip_used(session, job.clip_sha256):
-            storage.delete_clip(job.clip_sha256)
+            session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
+        retention.bury(session, job)
+    retention.forget_clip(session, storage, job.clip_sha256)
 
 
 def _check_model(name: str | None, models: Collection[str]) -> None:

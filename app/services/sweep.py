@@ -1,6 +1,7 @@
 """The safety net: brings back jobs whose worker vanished, and rings for jobs whose doorbell was lost."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -47,12 +48,19 @@ class Sweeper:
     """Sweeps at an interval in a thread. Every process may run one: rows are locked, rings are cheap."""
 
     def __init__(
-        self, sessions: sessionmaker[Session], doorbell: Doorbell, *, interval: timedelta, max_attempts: int
+        self,
+        sessions: sessionmaker[Session],
+        doorbell: Doorbell,
+        *,
+        interval: timedelta,
+        max_attempts: int,
+        also: Callable[[Session], None] = lambda _session: None,
     ) -> None:
         self._sessions = sessions
         self._doorbell = doorbell
         self._interval = interval
         self._max_attempts = max_attempts
+        self._also = also
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._log = make_logger(part="sweeper")
@@ -79,6 +87,8 @@ class Sweeper:
         with self._sessions() as session, session.begin():
             repositories.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
             waiting = repositories.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)
+        with self._sessions() as session:
+            self._also(session)
         if waiting and self._doorbell.is_silent():
             for job_id in waiting:
                 self._doorbell.ring(job_id)

@@ -1,0 +1,88 @@
+"""How long clips and results are kept. Clips are shared by content: the last job that holds one takes it along."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import islice
+
+from sqlalchemy.orm import Session
+
+from app.db import repositories
+from app.db.models import Job
+from app.db.webhooks import add_job_event
+from app.log import make_logger
+from app.settings import Settings
+from app.states import EventType
+from app.storage import ClipStorage
+
+_A_SWEEP = 100
+"""Jobs, or files, that one sweep looks at: it must not hold up the search for lost jobs."""
+_ORPHAN_AGE = timedelta(hours=1)
+"""A younger file may be one whose job is being written."""
+
+
+class Retention:
+    """Deletes what is older than the settings keep it, and what nobody holds; called at each sweep."""
+
+    def __init__(self, storage: ClipStorage, settings: Settings) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._stored: Iterator[str] = iter(())
+        self._log = make_logger(part="retention")
+
+    def __call__(self, session: Session) -> None:
+        """One round."""
+        for job in _mark_clips(session, older_than=self._settings.clip_retention):
+            forget_clip(session, self._storage, job.clip_sha256)
+            self._log.info("clip_deleted", job_id=job.public_id)
+        if self._settings.result_retention is not None:
+            for job in _bury_jobs(session, older_than=self._settings.result_retention):
+                forget_clip(session, self._storage, job.clip_sha256)
+                self._log.info("job_deleted", job_id=job.public_id)
+        self._delete_orphans(session)
+
+    def _delete_orphans(self, session: Session) -> None:
+        """Clips that a process left which died between the disk and the database; some are looked at in each round."""
+        stored = list(islice(self._stored, _A_SWEEP))
+        if not stored:
+            self._stored = self._storage.list_clips(older_than=_ORPHAN_AGE)
+            return
+        with session.begin():
+            used = repositories.list_used_clips(session, stored)
+        for sha256 in set(stored) - used:
+            forget_clip(session, self._storage, sha256)
+            self._log.warning("orphan_deleted", clip_sha256=sha256)
+
+
+def bury(session: Session, job: Job) -> None:
+    """Leaves a tombstone of a job that has ended, in the caller's transaction; ``forget_clip`` comes after it."""
+    job.bury(at=repositories.database_time(session))
+    repositories.delete_result(session, job.id)
+    add_job_event(session, job.id, EventType.MEDIA_DELETED)
+
+
+def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:
+    """Deletes a clip, unless another job holds the same bytes.
+
+    Only after a commit: a job that could not be deleted still needs its clip.
+    """
+    with session.begin():
+        repositories.lock_clip(session, sha256)
+        if not repositories.is_clip_used(session, sha256):
+            storage.delete_clip(sha256)
+
+
+def _mark_clips(session: Session, *, older_than: timedelta) -> list[Job]:
+    with session.begin():
+        jobs = list(repositories.list_ended(session, older_than=older_than, with_clip=True, limit=_A_SWEEP))
+        for job in jobs:
+            job.clip_deleted_at = repositories.database_time(session)
+            add_job_event(session, job.id, EventType.MEDIA_DELETED)
+        return jobs
+
+
+def _bury_jobs(session: Session, *, older_than: timedelta) -> list[Job]:
+    with session.begin():
+        jobs = list(repositories.list_ended(session, older_than=older_than, with_clip=False, limit=_A_SWEEP))
+        for job in jobs:
+            bury(session, job)
+        return jobs
