@@ -59,6 +59,13 @@ def _check(response: httpx.Response) -> httpx.Response:
     raise ApiError(problem)
 
 
+def _parse(call: Call[Model], response: httpx.Response) -> Model:
+    try:
+        return call.answer.model_validate_json(response.content)
+    except ValidationError as error:
+        raise UnreachableError(f"{response.url} answers otherwise than this client expects: {error}") from error
+
+
 def _unreachable(url: str, error: Exception) -> UnreachableError:
     return UnreachableError(f"No answer from {url} ({error}). Start the service with 'make serve', or set --url.")
 
@@ -181,7 +188,7 @@ class Client:
         self.close()
 
     def _call(self, call: Call[Model]) -> Model:
-        return call.answer.model_validate_json(self._send(call.method, call.path, **call.arguments).content)
+        return _parse(call, self._send(call.method, call.path, **call.arguments))
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
@@ -254,8 +261,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def _call(self, call: Call[Model]) -> Model:
-        response = await self._send(call.method, call.path, **call.arguments)
-        return call.answer.model_validate_json(response.content)
+        return _parse(call, await self._send(call.method, call.path, **call.arguments))
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:

@@ -28,6 +28,8 @@ _REFUSED = [
 ]
 _PORTS = {"https": 443, "http": 80}
 _CONNECT_SECONDS = 5.0
+_NO_PUBLIC_HOST = "This name leads to no address on the public internet."
+"""One message whether there is none or a private one: the difference would list a network's names."""
 
 
 class EgressRefusedError(Exception):
@@ -74,6 +76,8 @@ class Guard:
 
     def check_url(self, url: str) -> SplitResult:
         """Refuses what can be refused by looking at a URL alone. Raises EgressRefusedError."""
+        if not url.isascii() or not url.isprintable():
+            raise EgressRefusedError("A URL has ASCII characters alone: write others in percent-encoding or Punycode.")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -97,12 +101,12 @@ class Guard:
         try:
             addresses = [literal] if literal else [ip_address(found) for found in self._resolve(host)]
         except (OSError, ValueError) as error:
-            raise EgressRefusedError("The host's name cannot be resolved.") from error
+            raise EgressRefusedError(_NO_PUBLIC_HOST) from error
         if addresses and all(self._is_allowed(address) for address in addresses):
             return str(addresses[0])
         # All of them: one that is private beside a public one is an attempt to be chosen.
         if not addresses or not all(is_public(address) for address in addresses):
-            raise EgressRefusedError("This host is not on the public internet.")
+            raise EgressRefusedError(_NO_PUBLIC_HOST)
         if not is_tls or port != _PORTS["https"]:
             raise EgressRefusedError("Public hosts are reached over HTTPS on port 443 alone.")
         return str(addresses[0])

@@ -7,6 +7,7 @@ UnmaskError
 ├── NotFoundError              404 not_found
 ├── MethodNotAllowedError      405 method_not_allowed
 ├── ConflictError
+│   ├── EndpointDisabledError  409 endpoint_disabled
 │   ├── EndpointExistsError    409 endpoint_exists
 │   ├── IdempotencyInProgressError  409 idempotency_in_progress
 │   ├── NotCancelableError     409 not_cancelable
@@ -93,6 +94,12 @@ class ConflictError(UnmaskError):
     """The request does not fit what there is at present."""
 
     status = 409
+
+
+class EndpointDisabledError(ConflictError):
+    """The webhook endpoint gets nothing until it is enabled again."""
+
+    code, title = "endpoint_disabled", "Endpoint disabled"
 
 
 class EndpointExistsError(ConflictError):

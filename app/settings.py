@@ -24,7 +24,12 @@ class Settings(BaseSettings):
     """Settings that every process of the service shares. Durations are seconds, or ISO 8601 (``PT30S``)."""
 
     model_config = SettingsConfigDict(
-        env_prefix="UNMASK_", env_file=".env", extra="ignore", use_attribute_docstrings=True, frozen=True
+        env_prefix="UNMASK_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        frozen=True,
     )
 
     data_dir: Path = Path(".data")
@@ -79,6 +84,8 @@ class Settings(BaseSettings):
     """Webhooks that a courier has on their way at a time: it waits more than it computes."""
     webhook_endpoint_concurrency: Annotated[int, Field(gt=0)] = 4
     """Of these to one endpoint: one that hangs must not hold up the others."""
+    webhook_retention: Seconds = timedelta(days=30)
+    """How long webhook events and their deliveries are kept once they are done: to look at, and to send again."""
     egress_allow: tuple[IPv4Network | IPv6Network, ...] = ()
     """Private networks that webhooks may reach, as JSON: `["10.0.0.0/8"]`. Clients must not reach others."""
 

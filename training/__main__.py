@@ -104,6 +104,9 @@ def calibrate(
     processes: Processes = _CORES,
 ) -> None:
     """Set temperature, bias, thresholds, and whether the Transformer has a say, on the calibration part of 'val'."""
+    import shutil
+    import tempfile
+
     from training.calibrate import Targets, choose_correction
     from training.calibrate import calibrate as fit
     from training.evaluate import left_out
@@ -117,13 +120,16 @@ def calibrate(
 
     targets, known = Targets(suspicious, manipulated), load_model(model)
     whole = with_scoring(known, ScoringConfig())
+    listed = read_list(clips) if clips else []
     rows = rows_of_part(load_manifest(manifest), "calibrate")
     rows = [row for row in rows if not is_one_of(row.dataset, left_out(known))]
     items = judge_crops(rows, ImageStore(manifest.parent), make_engine(model, known, device="auto"), whole)
     chosen = ScoringConfig(correction_weight=choose_correction(items))
-    if clips:
-        write_manifest(model, whole)  # videos are judged as a worker would
-        items += judge_clips(read_list(clips), model, processes=processes)
+    if listed:
+        with tempfile.TemporaryDirectory() as scratch:  # videos are judged as a worker would, by a model on disk
+            copy = Path(shutil.copytree(model, Path(scratch, "model")))
+            write_manifest(copy, whole)
+            items += judge_clips(listed, copy, processes=processes)
     scoring = fit(items, chosen, targets)
     write_manifest(model, with_scoring(known, scoring))
     typer.echo(f"Calibrated on {len(items)} items: {scoring.model_dump_json()}")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from io import BufferedReader
 from typing import Any, BinaryIO, cast
 
@@ -19,6 +20,7 @@ from app.services import attempts
 from app.services.attempts import Attempt
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
+from worker.detector.manifest import Manifest
 from worker.detector.pipeline import Detector
 from worker.detector.sandbox import SandboxError
 from worker.detector.types import Analysis, ClipError
@@ -33,6 +35,7 @@ _RETRYABLE = {
     FailureCode.MODEL_UNAVAILABLE,
     FailureCode.RESOURCE_LIMIT,
 }
+_CODE = ("unmask", "av", "mediapipe")
 _STORE_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 16)
 """A result is worth waiting for a database that restarts."""
 
@@ -112,8 +115,14 @@ def _reuse(resources: WorkerResources, attempt: Attempt, detector: Detector) -> 
     """Looks for a result before the clip is opened."""
     if not (attempt.may_reuse and resources.settings.reuse_results):
         return False
-    sha256 = detector.manifest.sha256
+    sha256 = name_detector(detector.manifest)
     return _store(resources, lambda session: attempts.reuse_result(session, attempt, detector_sha256=sha256))
+
+
+def name_detector(manifest: Manifest) -> str:
+    """A digest of all that a result depends on beside the clip: the model, and the code around it."""
+    parts = [manifest.sha256, *(f"{name} {version(name)}" for name in _CODE)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat, detector: Detector) -> Analysis:
@@ -143,7 +152,7 @@ def _succeed(session: Session, attempt: Attempt, analysis: Analysis) -> bool:
         verdict=result.verdict,
         payload=result.model_dump(mode="json"),
         frames=[frame.model_dump(mode="json") for frame in frames],
-        detector_sha256=analysis.manifest.sha256,
+        detector_sha256=name_detector(analysis.manifest),
     )
 
 

@@ -79,7 +79,8 @@ async def submit_job(
     has_ended = seconds is not None and job[0].status.is_final
     response = respond_job(request, view_job(*job), status_code=200 if has_ended else 202)
     if seconds is not None:
-        response.headers["Preference-Applied"] = f"wait={seconds:g}"
+        waited = min(seconds, resources.settings.wait_max.total_seconds())
+        response.headers["Preference-Applied"] = f"wait={waited:g}"
     return response
 
 
@@ -103,7 +104,9 @@ async def get_job(
     resources: ResourcesDep,
     reader: Reader,
     job_id: JobId,
-    wait: Annotated[float, Query(ge=0, description="Seconds to wait for the job's end, at most 60.")] = 0,
+    wait: Annotated[
+        float, Query(ge=0, le=3600, description="Seconds to wait for the job's end; 60 are waited at most.")
+    ] = 0,
 ) -> Response:
     """The job with its progress, and its result once it has succeeded."""
     return respond_job(request, view_job(*await resources.await_job(job_id, tenant=reader.tenant, seconds=wait)))

@@ -23,7 +23,7 @@ _PROBLEM_DESCRIPTIONS = {
     403: "`forbidden_scope`: the API key may not do this",
     404: "`not_found`: there is no such job",
     408: "`request_timeout`: the upload went silent",
-    409: "`not_cancelable`, `no_result`, `endpoint_exists` or `idempotency_in_progress`: does not fit what there is",
+    409: "`not_cancelable`, `no_result`, `endpoint_exists` and others: does not fit what there is",
     410: "`gone_deleted`: the job was deleted",
     413: "`clip_too_large`: more bytes than the service takes",
     415: "`unsupported_media`: not a video container that the service reads",
@@ -119,7 +119,7 @@ SUBMIT: dict[str, Any] = {
         200: {"model": schemas.Job, "description": "The job has ended within the time of `Prefer`"},
         202: {"description": "The job is queued"},
     }
-    | problems(408, 409, 413, 415, 422, 507),
+    | problems(408, 409, 410, 413, 415, 422, 507),
     "openapi_extra": {
         "parameters": [
             {

@@ -15,6 +15,7 @@ from app.services import webhooks
 
 _RESPONSES = openapi.problems(400, 401, 403, 429, 503)
 _NOT_FOUND = openapi.problems(404)
+_NOT_NOW = openapi.problems(404, 409)
 endpoints = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=_RESPONSES)
 events = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=_RESPONSES)
 
@@ -73,14 +74,14 @@ def rotate_secret(
     return _view_secret(webhooks.rotate_secret(session, endpoint_id, tenant=writer.tenant, overlap=overlap))
 
 
-@endpoints.post("/{endpoint_id}:test", status_code=202, summary="Send a test event", responses=_NOT_FOUND)
+@endpoints.post("/{endpoint_id}:test", status_code=202, summary="Send a test event", responses=_NOT_NOW)
 def send_test(session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId) -> schemas.WebhookEventReference:
     """Sends `webhook.test`; the log of deliveries says what came of it."""
     event = webhooks.send_test(session, endpoint_id, tenant=writer.tenant)
     return schemas.WebhookEventReference(id=event.public_id)
 
 
-@endpoints.post("/{endpoint_id}:recover", summary="Deliver what was given up", responses=_NOT_FOUND)
+@endpoints.post("/{endpoint_id}:recover", summary="Deliver what was given up", responses=_NOT_NOW)
 def recover(
     session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId, body: schemas.RecoverRequest
 ) -> schemas.Recovered:
@@ -100,7 +101,7 @@ def list_deliveries(
     return schemas.WebhookDeliveryPage(items=[_view_delivery(row) for row in page], next_cursor=cursor)
 
 
-@events.post("/{event_id}:replay", status_code=202, summary="Deliver an event again", responses=_NOT_FOUND)
+@events.post("/{event_id}:replay", status_code=202, summary="Deliver an event again", responses=_NOT_NOW)
 def replay_event(session: SessionDep, writer: WebhookWriter, event_id: EventId) -> schemas.WebhookEventReference:
     """Sends it under its old id, whether it arrived before or not."""
     webhooks.replay_event(session, event_id, tenant=writer.tenant)

@@ -47,6 +47,7 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint("(status = 'running') = (lease_until IS NOT NULL)", name="lease_while_running"),
         Index("ix_jobs_queue", "turn_at", postgresql_where=text("status = 'queued'")),
+        Index("ix_jobs_with_clip", "finished_at", postgresql_where=text("clip_deleted_at IS NULL")),
         Index("ix_jobs_lease", "lease_until", postgresql_where=text("status = 'running'")),
     )
 
@@ -67,7 +68,9 @@ class Job(Base):
     """Whether a finished result for the same bytes will do."""
     deduplicated_from: Mapped[UUID | None]
     """The job whose result this one was given."""
-    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="SET NULL"), index=True
+    )
     """The endpoint that the job named."""
     clip_name: Mapped[str | None]
     clip_sha256: Mapped[str] = mapped_column(index=True)

@@ -8,7 +8,10 @@ def make_engine(database_url: str, *, pool_size: int = 20) -> Engine:
     """An engine for ``postgresql://`` URLs, with the psycopg 3 driver."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
     # 5 s to connect: a request must rather fail with 503 than hang while Postgres is away.
-    return create_engine(url, pool_size=pool_size, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    # Parameters are secrets and what clients say of their clips: no error may carry them into a log.
+    return create_engine(
+        url, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 5}
+    )
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:

@@ -60,7 +60,7 @@ class WebhookEvent(Base):
     next_at: Mapped[datetime | None]
     """When the next delivery is due; None: there is none."""
     delivered_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
     endpoint: Mapped[WebhookEndpoint] = relationship(lazy="raise")
 

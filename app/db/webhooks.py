@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, case, func, insert, literal, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, any_, case, delete, func, insert, literal, null, or_, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app.db.models import Job, Transition
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
+from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs, WebhookPayload
 
 
 def add_events_of_transition(connection: Connection, transition: Transition) -> None:
@@ -38,6 +38,8 @@ def _events_of_job(job_id: UUID, kind: EventType, data: dict[str, Any] | None = 
         _wanting(kind, job_id, data)
         .join(Job, and_(Job.id == job_id, Job.tenant == WebhookEndpoint.tenant))
         .where(wants)
+        # An endpoint that is being deleted drops out, instead of failing the job's transaction by its foreign key.
+        .with_for_update(read=True, key_share=True, of=WebhookEndpoint)
     )
     return insert(WebhookEvent).from_select(["id", "endpoint_id", "type", "job_id", "data", "next_at"], chosen)
 
@@ -80,9 +82,9 @@ def list_others(session: Session, endpoint: WebhookEndpoint) -> Sequence[Webhook
 
 
 def find_endpoint(session: Session, endpoint_id: UUID, *, tenant: str, lock: bool = False) -> WebhookEndpoint | None:
-    """An endpoint of a tenant."""
+    """An endpoint of a tenant; a lock lets events refer to it meanwhile."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.tenant == tenant)
-    return session.scalars(query.with_for_update() if lock else query).one_or_none()
+    return session.scalars(query.with_for_update(key_share=True) if lock else query).one_or_none()
 
 
 def list_endpoints(session: Session, *, tenant: str) -> Sequence[WebhookEndpoint]:
@@ -102,17 +104,21 @@ def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
     return session.execute(statement.returning(WebhookEndpoint.id)).scalar_one_or_none() is not None
 
 
-def find_endpoint_by_url(session: Session, *, tenant: str, url: str) -> WebhookEndpoint | None:
-    """The endpoint of a tenant with this URL."""
-    query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant, WebhookEndpoint.url == url)
-    return session.scalars(query).one_or_none()
+def find_or_add_endpoint(session: Session, endpoint: WebhookEndpoint) -> UUID:
+    """The id of the tenant's endpoint with this URL, which is inserted where there is none; nobody deletes it now."""
+    values = {name: getattr(endpoint, name) for name in ("id", "tenant", "url", "jobs", "secret")}
+    statement = upsert(WebhookEndpoint).values(payload=WebhookPayload.THIN, **values)
+    same = statement.on_conflict_do_update(index_elements=["tenant", "url"], set_={"url": statement.excluded.url})
+    found: UUID = session.execute(same.returning(WebhookEndpoint.id)).scalar_one()
+    return found
 
 
 def find_event(session: Session, event_id: UUID, *, tenant: str) -> WebhookEvent | None:
-    """An event of a tenant, locked."""
+    """An event of a tenant with its endpoint, the event locked."""
     query = (
         select(WebhookEvent)
         .join(WebhookEvent.endpoint)
+        .options(contains_eager(WebhookEvent.endpoint))
         .where(WebhookEvent.id == event_id, WebhookEndpoint.tenant == tenant)
     )
     return session.scalars(query.with_for_update(of=WebhookEvent)).one_or_none()
@@ -157,7 +163,12 @@ def claim_due(
     rank = func.row_number().over(partition_by=WebhookEvent.endpoint_id, order_by=WebhookEvent.next_at)
     on_their_way = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
     place = (rank + on_their_way).label("place")
-    ranked = select(WebhookEvent.id, place).where(WebhookEvent.next_at <= func.clock_timestamp()).subquery()
+    ranked = (
+        select(WebhookEvent.id, place)
+        .join(WebhookEvent.endpoint)
+        .where(WebhookEvent.next_at <= func.clock_timestamp(), WebhookEndpoint.disabled_at.is_(None))
+        .subquery()
+    )
     query = (
         select(WebhookEvent)
         .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= a_endpoint)))
@@ -176,14 +187,16 @@ def claim_due(
     return [DueEvent(found, found.endpoint, by_id.get(found.job_id) if found.job_id else None) for found in claimed]
 
 
-def find_claimed(session: Session, event_id: UUID) -> WebhookEvent | None:
-    """An event with its endpoint, both locked; None where the endpoint was deleted meanwhile."""
-    query = (
-        select(WebhookEvent)
-        .where(WebhookEvent.id == event_id)
-        .options(joinedload(WebhookEvent.endpoint, innerjoin=True))
-    )
-    return session.scalars(query.with_for_update()).one_or_none()
+def find_claimed(session: Session, event_id: UUID, *, endpoint_id: UUID) -> WebhookEvent | None:
+    """An event with its endpoint, both locked; None where the endpoint was deleted meanwhile.
+
+    The endpoint comes first: whoever disables it goes on to its events.
+    """
+    endpoint = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id).with_for_update(key_share=True)
+    if session.scalars(endpoint).one_or_none() is None:
+        return None
+    query = select(WebhookEvent).where(WebhookEvent.id == event_id).options(joinedload(WebhookEvent.endpoint))
+    return session.scalars(query.with_for_update(of=WebhookEvent)).one_or_none()
 
 
 def stop_events(session: Session, endpoint_id: UUID) -> None:
@@ -208,3 +221,22 @@ def requeue_undelivered(session: Session, endpoint_id: UUID, *, since: datetime)
         .values(next_at=func.clock_timestamp(), attempts=0)
     )
     return len(session.execute(statement.returning(WebhookEvent.id)).all())
+
+
+def blank_events(session: Session, job_id: UUID) -> None:
+    """Takes what was said about a job's clip out of its events."""
+    session.execute(update(WebhookEvent).where(WebhookEvent.job_id == job_id).values(data=null()))
+
+
+def delete_old(session: Session, *, older_than: timedelta, limit: int) -> None:
+    """Removes events that are done, with their deliveries, and endpoints that jobs named and none names any more."""
+    is_old = func.clock_timestamp() - older_than
+    events = (
+        select(WebhookEvent.id).where(WebhookEvent.created_at < is_old, WebhookEvent.next_at.is_(None)).limit(limit)
+    )
+    session.execute(delete(WebhookEvent).where(WebhookEvent.id.in_(events)))
+    has_events = select(WebhookEvent.id).where(WebhookEvent.endpoint_id == WebhookEndpoint.id).exists()
+    idle = select(WebhookEndpoint.id).where(
+        WebhookEndpoint.jobs == WebhookJobs.NAMED, WebhookEndpoint.created_at < is_old, ~has_events
+    )
+    session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id.in_(idle.limit(limit))))

@@ -36,6 +36,8 @@ class Parcel:
     secrets: tuple[str, ...]
     """The newest first."""
     body: str
+    claimed_until: datetime
+    """Fences the outcome off from that of a later claim, or of a replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,13 @@ def claim_parcels(
     with session.begin():
         now = repositories.database_time(session)
         due = webhooks.claim_due(session, until=now + lease, limit=limit, a_endpoint=a_endpoint, busy=busy)
-        return [_pack(found, at=now) for found in due]
+        return [_pack(found, at=now, until=now + lease) for found in due]
 
 
 def record(session: Session, parcel: Parcel, outcome: Outcome, policy: RetryPolicy) -> bool:
     """Notes a delivery and schedules the next one. True: the endpoint was disabled by it."""
     with session.begin():
-        event = webhooks.find_claimed(session, parcel.event_id)
+        event = webhooks.find_claimed(session, parcel.event_id, endpoint_id=parcel.endpoint_id)
         if event is None:
             return False
         now = repositories.database_time(session)
@@ -89,6 +91,8 @@ def record(session: Session, parcel: Parcel, outcome: Outcome, policy: RetryPoli
                 seconds=outcome.seconds,
             )
         )
+        if event.next_at != parcel.claimed_until:
+            return False
         endpoint = event.endpoint
         if outcome.is_delivered:
             event.delivered_at, event.next_at, endpoint.failing_since = now, None, None
@@ -115,7 +119,7 @@ def _next_at(event: WebhookEvent, outcome: Outcome, policy: RetryPolicy, now: da
     return now + max(delay, asked)
 
 
-def _pack(due: webhooks.DueEvent, *, at: datetime) -> Parcel:
+def _pack(due: webhooks.DueEvent, *, at: datetime, until: datetime) -> Parcel:
     endpoint, event = due.endpoint, due.event
     secrets = [endpoint.secret]
     if endpoint.previous_secret and endpoint.previous_secret_until and endpoint.previous_secret_until > at:
@@ -127,6 +131,7 @@ def _pack(due: webhooks.DueEvent, *, at: datetime) -> Parcel:
         url=endpoint.url,
         secrets=tuple(secrets),
         body=_write_body(due),
+        claimed_until=until,
     )
 
 

@@ -6,9 +6,8 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories
+from app.db import repositories, webhooks
 from app.db.models import Job
-from app.db.webhooks import add_job_event
 from app.log import make_logger
 from app.settings import Settings
 from app.states import EventType
@@ -38,6 +37,8 @@ class Retention:
             for job in _bury_jobs(session, older_than=self._settings.result_retention):
                 forget_clip(session, self._storage, job.clip_sha256)
                 self._log.info("job_deleted", job_id=job.public_id)
+        with session.begin():
+            webhooks.delete_old(session, older_than=self._settings.webhook_retention, limit=_A_SWEEP)
         self._delete_orphans(session)
 
     def _delete_orphans(self, session: Session) -> None:
@@ -57,7 +58,8 @@ def bury(session: Session, job: Job) -> None:
     """Leaves a tombstone of a job that has ended, in the caller's transaction; ``forget_clip`` comes after it."""
     job.bury(at=repositories.database_time(session))
     repositories.delete_result(session, job.id)
-    add_job_event(session, job.id, EventType.MEDIA_DELETED)
+    webhooks.blank_events(session, job.id)
+    webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
 
 
 def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:
@@ -76,7 +78,7 @@ def _mark_clips(session: Session, *, older_than: timedelta) -> list[Job]:
         jobs = list(repositories.list_ended(session, older_than=older_than, with_clip=True, limit=_A_SWEEP))
         for job in jobs:
             job.clip_deleted_at = repositories.database_time(session)
-            add_job_event(session, job.id, EventType.MEDIA_DELETED)
+            webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
         return jobs
 
 

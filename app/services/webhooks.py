@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from app.db import repositories, webhooks
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.egress import EgressRefusedError, Guard
-from app.errors import EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
+from app.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
 from app.states import EventType, WebhookJobs
 
 _SECRET_BYTES = 32
@@ -37,8 +37,7 @@ def create_endpoint(session: Session, guard: Guard, *, tenant: str, url: str, **
 
 def find_or_add_named(session: Session, *, tenant: str, url: str) -> UUID:
     """The endpoint that a job names by its URL, in the transaction of the job."""
-    webhooks.add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
-    return _existing(webhooks.find_endpoint_by_url(session, tenant=tenant, url=url)).id
+    return webhooks.find_or_add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
 
 
 def check_url(guard: Guard, url: str, *, pointer: str) -> None:
@@ -93,9 +92,9 @@ def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: 
 
 
 def send_test(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEvent:
-    """Sends an event that says nothing. Raises NotFoundError."""
+    """Sends an event that says nothing. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
+        endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
         return webhooks.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
 
 
@@ -109,18 +108,22 @@ def list_deliveries(
 
 
 def replay_event(session: Session, event_id: UUID, *, tenant: str) -> None:
-    """Delivers an event again, under the same id. Raises NotFoundError."""
+    """Delivers an event again, under the same id. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
         event = webhooks.find_event(session, event_id, tenant=tenant)
         if event is None:
             raise NotFoundError("There is no such event. The deliveries of an endpoint show their ids.")
+        _enabled(event.endpoint)
         event.next_at, event.attempts, event.delivered_at = repositories.database_time(session), 0, None
 
 
 def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime) -> int:
-    """Delivers all that was given up since then; returns how many events. Raises NotFoundError."""
+    """Delivers all that was given up since then; returns how many events.
+
+    Raises NotFoundError, EndpointDisabledError.
+    """
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
+        endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
         return webhooks.requeue_undelivered(session, endpoint.id, since=since)
 
 
@@ -144,4 +147,12 @@ def _make_secret() -> str:
 def _existing(endpoint: WebhookEndpoint | None) -> WebhookEndpoint:
     if endpoint is None:
         raise NotFoundError("There is no such webhook endpoint. GET /v1/webhook-endpoints lists yours.")
+    return endpoint
+
+
+def _enabled(endpoint: WebhookEndpoint) -> WebhookEndpoint:
+    if endpoint.disabled_at is not None:
+        raise EndpointDisabledError(
+            f"The endpoint is disabled: {endpoint.disabled_reason}. Enable it with PATCH, 'enabled': true."
+        )
     return endpoint

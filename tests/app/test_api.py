@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from app import schemas, webhook_schemas
@@ -395,3 +397,9 @@ def test_a_body_that_is_no_json_is_a_bad_request(api: TestClient) -> None:
     for content in (b"\xff", b"{"):
         headers = {"Content-Type": "application/json"}
         problem(api.post("/v1/webhook-endpoints", content=content, headers=headers), 400, "invalid_request")
+
+
+def test_no_error_of_the_database_carries_what_clients_say(engine: Engine) -> None:
+    with pytest.raises(SQLAlchemyError) as error, engine.connect() as connection:
+        connection.execute(text("SELECT CAST(:secret AS integer)"), {"secret": "whsec_canary"})
+    assert "[SQL parameters hidden" in str(error.value)

@@ -93,4 +93,7 @@ def test_the_receiver_of_the_readme_takes_what_is_signed_and_nothing_else(monkey
     signed = headers | {"webhook-signature": Webhook(secret).sign("evt_1", now, body)}
     with TestClient(names["app"]) as receiver:
         assert receiver.post("/unmask", content=body, headers=signed).status_code == 204
+        test = '{"type": "webhook.test", "data": {"endpoint_id": "we_1"}}'
+        signed_test = headers | {"webhook-signature": Webhook(secret).sign("evt_1", now, test)}
+        assert receiver.post("/unmask", content=test, headers=signed_test).status_code == 204
         assert receiver.post("/unmask", content=body + " ", headers=signed).status_code == 401

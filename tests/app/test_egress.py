@@ -75,7 +75,8 @@ def test_an_address_is_recognised_however_it_is_spelled(host: str) -> None:
 @pytest.mark.parametrize(
     "url",
     ["http://hooks.example/", "https://hooks.example:8443/", "ftp://hooks.example/", "https://u:p@hooks.example/",
-     "https:///path", "//hooks.example", "https://hooks.example:99999/", "file:///etc/passwd", "gopher://x/"],
+     "https:///path", "//hooks.example", "https://hooks.example:99999/",
+     "https://hooks.example/\u00fc", "https://hooks.example/\n", "file:///etc/passwd", "gopher://x/"],
 )  # fmt: skip
 def test_only_plain_https_urls_are_taken(url: str) -> None:
     recorder = Recorder()

@@ -16,9 +16,11 @@ from app.courier import Courier
 from app.db.webhook_models import WebhookEndpoint, WebhookEvent
 from app.egress import Guard
 from app.main import create_app
-from app.services import attempts
+from app.services import attempts, deliveries
+from app.services.retention import Retention
 from app.settings import Settings
 from app.states import FailureCode
+from app.storage import make_storage
 from tests.app.test_api import Sessions, finish, problem, submit
 from tests.conftest import API_KEY
 from tests.factories import make_frame
@@ -196,6 +198,73 @@ def test_a_receiver_that_is_gone_is_disabled_and_the_others_hear_of_it(
     assert (enabled["enabled"], enabled["disabled_reason"]) == (True, None)
 
 
+def test_deliveries_that_meet_do_not_stand_in_each_others_way(
+    api: TestClient, hook: Receiver, deliver: Deliver
+) -> None:
+    endpoint = register(api, hook.url, events=["job.queued"])
+    hook.statuses, hook.delay_seconds = [410] * 4, 0.3
+    for _ in range(4):
+        submit(api)
+    deliver()
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    log = api.get(f"{path}/deliveries").json()["items"]
+    assert [(row["status_code"], row["next_at"]) for row in log] == [(410, None)] * 4
+    for action, body in ((":test", None), (":recover", {"since": "2026-01-01T00:00:00Z"})):
+        problem(api.post(f"{path}{action}", json=body), 409, "endpoint_disabled")
+    problem(api.post(f"/v1/webhook-events/{hook.ids[0]}:replay"), 409, "endpoint_disabled")
+    api.patch(path, json={"enabled": True})
+    api.post(f"{path}:recover", json={"since": "2026-01-01T00:00:00Z"})
+    deliver()
+    assert len(hook.ids) == 8
+
+
+def test_a_replay_is_not_undone_by_a_delivery_that_was_on_its_way(
+    api: TestClient, hook: Receiver, sessions: Sessions
+) -> None:
+    register(api, hook.url, events=["job.queued"])
+    submit(api)
+    arguments: Any = {"lease": timedelta(minutes=1), "limit": 1, "a_endpoint": 1, "busy": {}}
+    with sessions() as session:
+        (parcel,) = deliveries.claim_parcels(session, **arguments)
+    api.post(f"/v1/webhook-events/{parcel.message_id}:replay")
+    policy = deliveries.RetryPolicy((timedelta(hours=1),), timedelta(days=5))
+    with sessions() as session:
+        deliveries.record(session, parcel, deliveries.Outcome(500), policy)
+    with sessions() as session:
+        assert len(deliveries.claim_parcels(session, **arguments)) == 1
+
+
+@pytest.mark.parametrize("retry_after", ["9" * 5000, "soon", "Wed, 99 Nov 2026 00:00:00 GMT", "-1"])
+def test_nonsense_of_a_receiver_is_recorded_as_any_failure(
+    api: TestClient, hook: Receiver, deliver: Deliver, retry_after: str
+) -> None:
+    endpoint = register(api, hook.url, events=["job.queued"])
+    hook.statuses, hook.headers = [503], {"Retry-After": retry_after}
+    submit(api)
+    deliver()
+    log = api.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries").json()["items"]
+    assert log[-1]["status_code"] == 503
+
+
+def test_old_events_and_idle_named_endpoints_go(
+    api: TestClient, hook: Receiver, deliver: Deliver, settings: Settings, sessions: Sessions
+) -> None:
+    register(api, hook.url)
+    with receiver() as named:
+        submit(api, webhook_url=named.url)
+        deliver()
+    months_ago = datetime.now(UTC) - timedelta(days=60)
+    with sessions() as session, session.begin():
+        session.execute(update(WebhookEvent).values(created_at=months_ago))
+        session.execute(update(WebhookEndpoint).values(created_at=months_ago))
+    keep = Retention(make_storage(str(settings.storage_url), reserve_bytes=0), settings)
+    with sessions() as session:
+        keep(session)
+    with sessions() as session:
+        assert session.query(WebhookEvent).count() == 0
+    assert [endpoint["url"] for endpoint in api.get(ENDPOINTS).json()["items"]] == [hook.url]
+
+
 def test_an_endpoint_that_only_fails_for_days_is_disabled(
     api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions
 ) -> None:
@@ -273,7 +342,10 @@ def test_a_job_may_name_its_own_url(api: TestClient, hook: Receiver, deliver: De
     assert [event["data"]["id"] for event in hook.verified(secret) if event["type"] == "job.succeeded"] == [named["id"]]
 
 
-@pytest.mark.parametrize("url", ["http://hooks.example/x", "https://10.0.0.1/x", "https://u:p@h.example/", "nonsense"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://hooks.example/x", "https://10.0.0.1/x", "https://u:p@h.example/", "nonsense", "https://bücher.example/"],
+)
 def test_urls_that_are_not_sent_to_are_refused_at_once(settings: Settings, sessions: Sessions, url: str) -> None:
     assert sessions
     with TestClient(create_app(settings), headers={"Authorization": f"Bearer {API_KEY}"}) as api:

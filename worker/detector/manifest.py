@@ -59,7 +59,7 @@ class Manifest(_Record):
 
     @property
     def sha256(self) -> str:
-        """Names the detector: what has the same digest gives the same result for the same clip."""
+        """Names weights, configuration and calibration."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
