@@ -1,7 +1,7 @@
 """Temperature, bias and thresholds, on people that neither training, stopping nor reporting saw."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from training.errors import TrainingError
 from training.judge import Item
 from worker.detector.config import ScoringConfig
-from worker.detector.scoring import to_probability
+from worker.detector.scoring import to_frame_probability, to_probability
 
 SUSPICIOUS_FPR, MANIPULATED_FPR = 0.05, 0.01
 """False-positive rates that thresholds are set for, unless others are asked for."""
@@ -36,14 +36,14 @@ class Targets:
             )
 
 
-def choose_correction(items: Sequence[Item]) -> float:
-    """1 where sequences are told apart better with the Transformer than by the mean of their frame logits, else 0."""
+def compare_correction(items: Sequence[Item]) -> tuple[float, float] | None:
+    """AUC of the sequences with the Transformer, and by the mean of their frames; None where a label is missing."""
     clips = [item for item in items if item.is_sequence and item.logit is not None and item.mean_logit is not None]
     labels = [item.label for item in clips]
     if len(set(labels)) < 2:
-        return 1.0
-    with_it, without = (roc_auc_score(labels, logits) for logits in zip(*_logits(clips), strict=True))
-    return 1.0 if with_it >= without else 0.0
+        return None
+    with_it, without = ([item.logit for item in clips], [item.mean_logit for item in clips])
+    return float(roc_auc_score(labels, with_it)), float(roc_auc_score(labels, without))
 
 
 def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
@@ -52,25 +52,22 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
     Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets), fitted as if
     half of the items were fake, on data sets that have both; a data set of reals alone says only how high reals reach.
     The thresholds are such that reals keep to the rate on *each* data set that has at least one real by the rate, and
-    on all together.
+    on all together: the hardest of them decides.
 
     Args:
-        items: Of the calibration part, judged with the whole of the Transformer's correction. Their sequences are what
-            the service judges; where a label has none, every item counts as one.
+        items: Of the calibration part, judged with the correction of ``scoring``. Their sequences are what the service
+            judges; where a label has none, every item counts as one.
         scoring: As it is; what is not fitted is kept.
         targets: The false-positive rates.
 
     Raises:
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
     """
-    judged = [item for item in items if item.logit is not None and item.mean_logit is not None]
-    sequences = [item for item in judged if item.is_sequence]
-    clips = sequences if {0, 1} <= {item.label for item in sequences} else judged
-    whole, mean = np.array(_logits(clips)).reshape(-1, 2).T
-    logits = mean + scoring.correction_weight * (whole - mean)
-    temperature, bias = _fit(logits, clips)
-    pairs = [(logit, item) for item in judged for logit in item.frame_logits if logit is not None]
-    frame_temperature, frame_bias = _fit(np.array([logit for logit, _ in pairs]), [item for _, item in pairs])
+    judged = [(item.logit, item) for item in items if item.logit is not None]
+    sequences = [pair for pair in judged if pair[1].is_sequence]
+    clips = sequences if {0, 1} <= {item.label for _, item in sequences} else judged
+    frames = [(logit, item) for item in items for logit in item.frame_logits if logit is not None]
+    (temperature, bias), (frame_temperature, frame_bias) = _fit(clips), _fit(frames)
     fitted = scoring.model_copy(
         update={
             "temperature": temperature,
@@ -79,27 +76,38 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
             "frame_bias": frame_bias,
         }
     )
-    reals: dict[str, list[float]] = defaultdict(list)
-    for logit, item in zip(logits.tolist(), clips, strict=True):
-        if item.label == 0:
-            reals[item.dataset].append(to_probability(logit, fitted))
-    suspicious_at = _threshold(reals, targets.suspicious)
+    real_clips, real_frames = _reals(clips, fitted, to_probability), _reals(frames, fitted, to_frame_probability)
+    suspicious_at, frame_suspicious_at = (_threshold(reals, targets.suspicious) for reals in (real_clips, real_frames))
     return ScoringConfig.model_validate(
         fitted.model_dump()
         | {
             "suspicious_at": suspicious_at,
             "suspicious_false_positive_rate": targets.suspicious,
-            "manipulated_at": max(_threshold(reals, targets.manipulated), suspicious_at),
+            "manipulated_at": max(_threshold(real_clips, targets.manipulated), suspicious_at),
             "manipulated_false_positive_rate": targets.manipulated,
+            "frame_suspicious_at": frame_suspicious_at,
+            "frame_manipulated_at": max(_threshold(real_frames, targets.manipulated), frame_suspicious_at),
             "calibrated": True,
         }
     )
 
 
-def _fit(logits: np.ndarray, items: Sequence[Item]) -> tuple[float, float]:
-    """Temperature and bias of logits (N,) that belong to so many items."""
-    labels = np.array([item.label for item in items], np.int64)
-    names = np.array([item.dataset for item in items], np.str_)
+def _reals(
+    judged: Sequence[tuple[float, Item]], scoring: ScoringConfig, calibrated: Callable[[float, ScoringConfig], float]
+) -> dict[str, list[float]]:
+    """The probabilities of what is real, by data set."""
+    reals: dict[str, list[float]] = defaultdict(list)
+    for logit, item in judged:
+        if item.label == 0:
+            reals[item.dataset].append(calibrated(logit, scoring))
+    return reals
+
+
+def _fit(judged: Sequence[tuple[float, Item]]) -> tuple[float, float]:
+    """Temperature and bias of logits and what they belong to."""
+    logits = np.array([logit for logit, _ in judged])
+    labels = np.array([item.label for _, item in judged], np.int64)
+    names = np.array([item.dataset for _, item in judged], np.str_)
     both = np.intersect1d(names[labels == 0], names[labels == 1])
     if both.size:
         chosen = np.isin(names, both)
@@ -119,10 +127,6 @@ def _fit(logits: np.ndarray, items: Sequence[Item]) -> tuple[float, float]:
     if slope <= 0:
         raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
     return float(1 / slope), float(bias)
-
-
-def _logits(items: Sequence[Item]) -> list[tuple[float, float]]:
-    return [(item.logit or 0.0, item.mean_logit or 0.0) for item in items]
 
 
 def _threshold(reals: dict[str, list[float]], rate: float) -> float:

@@ -60,8 +60,9 @@ def run_evaluation(evaluation: Evaluation, out: Path) -> Report:
         table = {"clean": items} | {name: judge(name) for name in names}
         degraded = {name: measure_aucs(judged, model.detector.scoring) for name, judged in table.items()}
     datasets = summarise(items, model.detector.scoring)
+    rows = evaluation.rows if evaluation.manifest else "unchecked"
     history = folder.parent / HISTORY_NAME
-    evaluated = Evaluated(model=model, items=items, datasets=datasets, robustness=degraded, rows=evaluation.rows)
+    evaluated = Evaluated(model=model, items=items, datasets=datasets, robustness=degraded, rows=rows)
     write_report(out, evaluated, history=history)
     return datasets
 

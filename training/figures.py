@@ -56,8 +56,11 @@ def _summarise_set(items: Sequence[Item], scoring: ScoringConfig) -> Report:
         "clip": (clip_judged(items), _share([item.probability is not None for item in sequences])),
         "clip_mean": (mean_judged(items, scoring), _share([item.probability is not None for item in sequences])),
     }
+    thresholds = {"frame": scoring.frame_suspicious_at}
     return {
-        level: measure(judged, threshold=scoring.suspicious_at) | {"coverage": Estimate(coverage)} | _count(judged)
+        level: measure(judged, threshold=thresholds.get(level, scoring.suspicious_at))
+        | {"coverage": Estimate(coverage)}
+        | _count(judged)
         for level, (judged, coverage) in levels.items()
         if len(judged.labels)
     }

@@ -49,12 +49,9 @@ def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Li
     if initial == "random":
         return "random weights"
     if isinstance(initial, Path) and initial.is_dir():
-        manifest = load_manifest(initial)
-        verify_files(initial, manifest)
-        load_weights(model, initial / WEIGHTS_NAME)
-        return f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
+        return _load_released(model, config, initial)
     if isinstance(initial, Path):
-        return _load(backbone, load_file(initial), initial.name)
+        return _load_file(backbone, initial)
     if config.activation == "relu6":
         if config.backbone != "tf_efficientnet_b3":
             raise InitialWeightsError(f"There is no way to grow {config.backbone}: set 'initial', or take SiLU.")
@@ -65,6 +62,17 @@ def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Li
         advice = "Set detector.classifier.activation=relu6 to start from a package instead, or set 'initial'."
         raise InitialWeightsError(f"timm's hub gives no weights for {config.backbone}: {error} {advice}") from error
     return _load(backbone, pretrained.state_dict(), f"timm {config.backbone} (ImageNet-1k)")
+
+
+def _load_released(model: Classifier, config: ClassifierConfig, folder: Path) -> str:
+    manifest = load_manifest(folder)
+    verify_files(folder, manifest)
+    other = manifest.detector.classifier
+    # The shapes of the weights do not tell all of it.
+    if differing := [name for name in type(config).model_fields if getattr(config, name) != getattr(other, name)]:
+        raise InitialWeightsError(f"{folder} has another {', '.join(differing)}: set detector.classifier alike.")
+    load_weights(model, folder / WEIGHTS_NAME)
+    return f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
 
 
 def load_lite2() -> nn.Module:
@@ -128,6 +136,12 @@ def _widen(
 def _put(target: Tensor, source: Tensor) -> None:
     """Copies into the leading corner."""
     target[tuple(slice(size) for size in source.shape)] = source
+
+
+def _load_file(backbone: nn.Module, path: Path) -> str:
+    if not path.exists():
+        raise InitialWeightsError(f"'initial' names {path}, which does not exist.")
+    return _load(backbone, load_file(path), path.name)
 
 
 def _load(backbone: nn.Module, tensors: dict[str, Tensor], source: str) -> str:

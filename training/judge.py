@@ -21,7 +21,7 @@ from worker.detector.engines import Engine
 from worker.detector.manifest import Manifest
 from worker.detector.pipeline import Detector, make_detector
 from worker.detector.sandbox import SandboxOptions
-from worker.detector.scoring import judge, score_sequence, to_frame_probability, to_probability
+from worker.detector.scoring import judge, judge_frame, score_sequence, to_frame_probability, to_probability
 from worker.detector.types import ClipError, FaceCrop, Floats, SequenceScore
 
 _FRAME_RATE = 30.0
@@ -198,15 +198,15 @@ def _merge(people: Sequence[Item]) -> Item:
 
 
 def _conclude(item: Item, score: SequenceScore, manifest: Manifest) -> Item:
-    calibrated = to_probability if item.is_sequence else to_frame_probability
-    probability = calibrated(score.logit, manifest.detector.scoring)
+    scoring = manifest.detector.scoring
+    probability = (to_probability if item.is_sequence else to_frame_probability)(score.logit, scoring)
     return replace(
         item,
         frame_logits=tuple(score.frame_logits.tolist()),
         logit=score.logit,
         mean_logit=float(score.frame_logits.mean()),
         probability=probability,
-        verdict=judge(probability, manifest.detector.scoring),
+        verdict=(judge if item.is_sequence else judge_frame)(probability, scoring),
     )
 
 

@@ -38,7 +38,7 @@ class Evaluated:
     datasets: Report
     robustness: dict[str, Report]
     rows: str
-    """``unseen`` where the model was neither trained nor calibrated on any of it."""
+    """``unseen`` where the model was neither trained nor calibrated on any of it, ``unchecked`` for lists."""
 
 
 def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
@@ -47,9 +47,12 @@ def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
     manifest, items, datasets = evaluated.model, evaluated.items, evaluated.datasets
     robustness, scoring = evaluated.robustness, evaluated.model.detector.scoring
     pictures = plot_history(history, out)
-    for name, judged in {"frames": frame_judged(items, scoring), "clips": clip_judged(items)}.items():
+    for name, judged, threshold in (
+        ("frames", frame_judged(items, scoring), scoring.frame_suspicious_at),
+        ("clips", clip_judged(items), scoring.suspicious_at),
+    ):
         if len(judged.labels):
-            pictures += plot_judged(judged, out, name=name, threshold=scoring.suspicious_at)
+            pictures += plot_judged(judged, out, name=name, threshold=threshold)
     model = {"name": manifest.name, "version": manifest.version, "weights_sha256": manifest.weights_sha256}
     content = {
         "model": model | {"scoring": scoring.model_dump(mode="json")},

@@ -49,3 +49,12 @@ def test_a_released_model_is_a_start(tmp_path: Path) -> None:
     assert said == f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
     released = load_classifier(tmp_path, manifest).state_dict()
     assert all(torch.equal(tensor, released[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_start_that_is_otherwise_made_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path / "model")
+    other = TINY.classifier.model_copy(update={"activation": "silu", "heads": 1})
+    with pytest.raises(InitialWeightsError, match="activation, heads"):
+        load_initial(Classifier(other), other, tmp_path / "model")
+    with pytest.raises(InitialWeightsError, match="does not exist"):
+        load_initial(Classifier(other), other, tmp_path / "nothing")

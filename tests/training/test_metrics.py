@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from training.calibrate import CalibrationError, Targets, calibrate, choose_correction
+from app.states import Verdict
+from training.calibrate import CalibrationError, Targets, calibrate, compare_correction
 from training.judge import Item
 from training.metrics import Judged, measure
 from worker.detector.config import ScoringConfig
-from worker.detector.scoring import to_frame_probability, to_probability
+from worker.detector.scoring import judge_frame, to_frame_probability, to_probability
 
 
 def judged(labels: list[int], probabilities: list[float], groups: list[str] | None = None) -> Judged:
@@ -142,8 +143,8 @@ def test_a_rate_holds_on_each_data_set_of_reals_that_is_large_enough() -> None:
     assert (both.temperature, both.bias) == (alone.temperature, alone.bias)
 
 
-@pytest.mark.parametrize(("noise", "weight"), [(0.1, 1.0), (9.0, 0.0)])
-def test_the_transformer_has_a_say_only_where_it_helps(noise: float, weight: float) -> None:
+@pytest.mark.parametrize(("noise", "helps"), [(0.1, True), (9.0, False)])
+def test_the_transformer_is_held_against_the_mean(noise: float, helps: bool) -> None:
     rng = np.random.default_rng(4)
     labels = np.repeat([0, 1], 100)
     means = items(rng.normal(0, 1, 200) + labels, labels)
@@ -151,4 +152,20 @@ def test_the_transformer_has_a_say_only_where_it_helps(noise: float, weight: flo
     corrected = [
         replace(item, logit=(item.mean_logit or 0) + float(shift)) for item, shift in zip(means, truth, strict=True)
     ]
-    assert choose_correction(corrected) == weight
+    aucs = compare_correction(corrected)
+    assert aucs is not None
+    assert (aucs[0] > aucs[1]) == helps
+    assert compare_correction(corrected[:100]) is None
+
+
+def test_frames_by_themselves_have_thresholds_of_their_own() -> None:
+    rng = np.random.default_rng(6)
+    labels = np.repeat([0, 1], 200)
+    sequences = items(rng.normal(6 * labels - 3, 1), labels)
+    frames = items(rng.normal(labels, 1), labels, is_sequence=False)
+    scoring = calibrate([*sequences, *frames], ScoringConfig(), Targets())
+    reals = [to_frame_probability(logit or 0, scoring) for item in (*sequences, *frames) if item.label == 0
+             for logit in item.frame_logits]  # fmt: skip
+    assert np.mean(np.array(reals) >= scoring.frame_suspicious_at) == 0.05
+    assert judge_frame(scoring.frame_suspicious_at, scoring) is Verdict.SUSPICIOUS
+    assert judge_frame(1.0, scoring) is Verdict.MANIPULATED

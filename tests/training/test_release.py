@@ -63,6 +63,7 @@ def test_a_released_directory_is_whole_and_tells_its_figures(model: Path, tmp_pa
     [
         ({"model": {"weights_sha256": "0" * 64, "scoring": {}}}, "other weights"),
         ({"rows": "all"}, "trained on"),
+        ({"rows": "unchecked"}, "trained on"),
     ],
 )
 def test_a_report_about_something_else_is_refused(

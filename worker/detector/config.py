@@ -70,10 +70,14 @@ class ScoringConfig(_Record):
     """The same for the logit of one frame, which knows less than the mean of many."""
     frame_bias: float = 0.0
     """Added after that."""
+    frame_suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The same as ``suspicious_at`` for a frame by itself; no verdict of the service hangs on it."""
+    frame_manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """The same as ``manipulated_at``."""
     suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
     """From this probability on a track is SUSPICIOUS."""
     suspicious_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of real tracks of the calibration people at or above ``suspicious_at``; None before calibration."""
+    """The share of real tracks at or above ``suspicious_at`` that was aimed for; None before calibration."""
     manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
     """From this probability on a track is MANIPULATED."""
     manipulated_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
