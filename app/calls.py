@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from app.schemas import Feedback, FeedbackRequest, FramePage, Job, JobOptions, JobPage
 
 Model = TypeVar("Model", bound=BaseModel)
+Page = TypeVar("Page", JobPage, FramePage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,16 @@ def get_job(job_id: str, wait_seconds: float) -> Call[Job]:
 
 def list_jobs(cursor: str | None, filters: dict[str, str]) -> Call[JobPage]:
     """Reads a page of jobs."""
-    params = {"limit": "1000", **filters} | ({"cursor": cursor} if cursor else {})
-    return Call("GET", "/v1/jobs", JobPage, {"params": params})
+    return Call("GET", "/v1/jobs", JobPage, {"params": _page(cursor, **filters)})
 
 
 def list_frames(job_id: str, cursor: str | None) -> Call[FramePage]:
     """Reads a page of frames."""
-    params = {"limit": "1000"} | ({"cursor": cursor} if cursor else {})
-    return Call("GET", f"/v1/jobs/{job_id}/frames", FramePage, {"params": params})
+    return Call("GET", f"/v1/jobs/{job_id}/frames", FramePage, {"params": _page(cursor)})
+
+
+def _page(cursor: str | None, **filters: str) -> dict[str, str]:
+    return {"limit": "1000", **filters} | ({"cursor": cursor} if cursor else {})
 
 
 def cancel_job(job_id: str) -> Call[Job]:

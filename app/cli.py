@@ -238,12 +238,10 @@ def _database_session(settings: Settings) -> Iterator["Session"]:
 def _find_pepper(settings: Settings) -> str:
     from app.serve import find_api_key
 
-    if settings.key_pepper:
-        return settings.key_pepper.get_secret_value()
     api_key = find_api_key(settings)
-    if api_key is None:
+    if api_key is None and settings.key_pepper is None:
         _give_up("Set UNMASK_API_KEY or UNMASK_KEY_PEPPER as the API has it: keys are digested with it.")
-    return api_key
+    return settings.pepper(api_key or "")
 
 
 def _give_up(error: Exception | str) -> NoReturn:

@@ -1,8 +1,6 @@
 """Clients of the HTTP API, one that blocks and one for asyncio: for the command line, the web interface, and yours.
 
-with Client(url="http://127.0.0.1:8000", api_key="umk_...") as client:
-job = client.wait(client.submit(Path("clip.mp4")).id)
-print(job.verdict)
+``with Client(url=..., api_key=...) as client: print(client.wait(client.submit(Path("clip.mp4")).id).verdict)``
 """
 
 import time
@@ -15,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from app import calls
-from app.calls import Call, Model
+from app.calls import Call, Model, Page
 from app.schemas import Feedback, FeedbackRequest, Frame, Job, JobOptions, Problem
 
 _TIMEOUT = httpx.Timeout(30.0, read=90.0)
@@ -140,21 +138,13 @@ class Client:
 
     def jobs(self, **filters: str) -> Iterator[Job]:
         """All jobs, newest first; filters as ``status``, ``verdict``, ``external_id``."""
-        cursor: str | None = None
-        while True:
-            page = self._call(calls.list_jobs(cursor, filters))
+        for page in self._pages(lambda cursor: calls.list_jobs(cursor, filters)):
             yield from page.items
-            if (cursor := page.next_cursor) is None:
-                return
 
     def frames(self, job_id: str) -> Iterator[Frame]:
         """All frames of a job that succeeded."""
-        cursor: str | None = None
-        while True:
-            page = self._call(calls.list_frames(job_id, cursor))
+        for page in self._pages(lambda cursor: calls.list_frames(job_id, cursor)):
             yield from page.items
-            if (cursor := page.next_cursor) is None:
-                return
 
     def cancel(self, job_id: str) -> Job:
         """Ends a job that has not ended."""
@@ -186,6 +176,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _pages(self, call: Callable[[str | None], Call[Page]]) -> Iterator[Page]:
+        cursor: str | None = None
+        while True:
+            page = self._call(call(cursor))
+            yield page
+            if (cursor := page.next_cursor) is None:
+                return
 
     def _call(self, call: Call[Model]) -> Model:
         return _parse(call, self._send(call.method, call.path, **call.arguments))
@@ -222,23 +220,15 @@ class AsyncClient:
 
     async def jobs(self, **filters: str) -> AsyncIterator[Job]:
         """As ``Client.jobs``."""
-        cursor: str | None = None
-        while True:
-            page = await self._call(calls.list_jobs(cursor, filters))
+        async for page in self._pages(lambda cursor: calls.list_jobs(cursor, filters)):
             for job in page.items:
                 yield job
-            if (cursor := page.next_cursor) is None:
-                return
 
     async def frames(self, job_id: str) -> AsyncIterator[Frame]:
         """As ``Client.frames``."""
-        cursor: str | None = None
-        while True:
-            page = await self._call(calls.list_frames(job_id, cursor))
+        async for page in self._pages(lambda cursor: calls.list_frames(job_id, cursor)):
             for frame in page.items:
                 yield frame
-            if (cursor := page.next_cursor) is None:
-                return
 
     async def cancel(self, job_id: str) -> Job:
         """As ``Client.cancel``."""
@@ -259,6 +249,14 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._http.aclose()
+
+    async def _pages(self, call: Callable[[str | None], Call[Page]]) -> AsyncIterator[Page]:
+        cursor: str | None = None
+        while True:
+            page = await self._call(call(cursor))
+            yield page
+            if (cursor := page.next_cursor) is None:
+                return
 
     async def _call(self, call: Call[Model]) -> Model:
         return _parse(call, await self._send(call.method, call.path, **call.arguments))

@@ -4,14 +4,12 @@ It works from Postgres alone, so that deliveries go on while Redis is away, and 
 receiver can slow a job. Signatures follow Standard Webhooks 1.0.0.
 """
 
-import signal
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from types import FrameType
 from uuid import UUID
 
 import httpcore
@@ -145,13 +143,7 @@ def run_courier(settings: Settings) -> None:
     """The process. Raises MissingSettingError."""
     (database_url,) = require_settings(settings, "database_url")
     configure_logging(log_format=settings.log_format, level=settings.log_level)
-    stop = Stop()
-
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.is_requested = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, request_stop)
+    stop = Stop.on_signals()
     engine = make_engine(database_url, pool_size=settings.webhook_concurrency + 1)
     make_logger(part="courier").info("courier_ready")
     Courier(make_sessions(engine), Guard(settings.egress_allow), settings).run(stop)

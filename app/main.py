@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app.api import health, jobs, models, webhooks
-from app.api.auth import ApiKeyMiddleware, make_key_ring
+from app.api.auth import ApiKeyMiddleware, KeyRing
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import make_openapi
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
             doorbell=Doorbell(redis_url),
             waiters=JobWaiters(engine),
-            keys=make_key_ring(sessions, api_key, settings.key_pepper),
+            keys=KeyRing(sessions, api_key, settings.pepper(api_key)),
             guard=Guard(settings.egress_allow),
             rate_limiter=RateLimiter(redis_url, settings.rate_limit),
             schema_version=newest_version(),

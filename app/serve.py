@@ -1,12 +1,10 @@
 """``unmask serve``: the whole service on one machine, with nothing installed beside Python packages."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 
 from app.db.migrations import migrate
 from app.embedded import embedded_postgres, embedded_valkey, find_or_make_secret, hold_data_dir
@@ -44,14 +42,8 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         AlreadyServingError: The data directory is in use.
         ChildKeepsDyingError: The API or the worker does not stay up.
     """
-    stop = Stop()
-
-    def request_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.is_requested = True
-
     # A start is finished before it is undone: a server that is interrupted half-way is one that nobody stops.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, request_stop)
+    stop = Stop.on_signals()
     with _environment(settings, say) as environment:
         commands = {name: [sys.executable, "-m", "app.cli", name] for name in ("api", "worker", "courier")}
         supervisor = Supervisor(commands, environment, stop)

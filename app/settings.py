@@ -105,6 +105,10 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least severe event that is logged."""
 
+    def pepper(self, api_key: str) -> str:
+        """The secret of the digests of keys: ``key_pepper``, else the operator's key."""
+        return self.key_pepper.get_secret_value() if self.key_pepper else api_key
+
     @property
     def installed_models(self) -> Path:
         """``models_dir``, resolved."""

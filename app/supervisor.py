@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
+from typing import Self
 
 _GRACE_SECONDS = 30.0
 """How long a child may take to stop before it is killed; longer than a worker's drain."""
@@ -39,6 +41,18 @@ class Stop:
     """Requested by a signal handler, seen by a loop. No Event: setting one in a handler may deadlock."""
 
     is_requested: bool = False
+
+    @classmethod
+    def on_signals(cls) -> Self:
+        """A stop that Ctrl-C and SIGTERM request."""
+        stop = cls()
+
+        def request_stop(_number: int, _frame: FrameType | None) -> None:
+            stop.is_requested = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, request_stop)
+        return stop
 
 
 class Supervisor:

@@ -11,8 +11,8 @@ from app.wire import LongText, Schema, Timestamp, WebhookUrl
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 
 
-class WebhookEndpointChanges(Schema):
-    """What can be changed of an endpoint; what is left out stays as it is."""
+class WebhookEndpointProperties(Schema):
+    """What the owner of an endpoint decides."""
 
     description: LongText | None = None
     events: EventTypes | None = None
@@ -21,22 +21,20 @@ class WebhookEndpointChanges(Schema):
     """Whose events: of `all` jobs, or of those that are `named` by their `webhook_url`."""
     payload: WebhookPayload = WebhookPayload.THIN
     """`thin`, or `full` with the result where it fits into 20 kB."""
+
+
+class WebhookEndpointChanges(WebhookEndpointProperties):
+    """What can be changed of an endpoint; what is left out stays as it is."""
+
     enabled: bool = True
     """An endpoint that is enabled again gets what happens from now on; `:recover` brings back the rest."""
 
 
-class WebhookEndpointRequest(Schema):
+class WebhookEndpointRequest(WebhookEndpointProperties):
     """A new endpoint."""
 
     url: WebhookUrl
     """`https://`, on the public internet unless the operator allows more."""
-    description: LongText | None = None
-    events: EventTypes | None = None
-    """Which types it gets; null: all."""
-    jobs: WebhookJobs = WebhookJobs.ALL
-    """Whose events: of `all` jobs, or of those that are `named` by their `webhook_url`."""
-    payload: WebhookPayload = WebhookPayload.THIN
-    """`thin`, or `full` with the result where it fits into 20 kB."""
 
 
 class WebhookEndpoint(Schema):

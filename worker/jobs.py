@@ -104,18 +104,18 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
 def _judge(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> str:
     """Finds or makes the result and stores it; says how it went, for the log."""
     detector = resources.models.get(attempt.model)
-    if _reuse(resources, attempt, detector):
+    sha256 = name_detector(detector.manifest)
+    if _reuse(resources, attempt, sha256):
         return "attempt_reused_a_result"
     analysis = _analyze(resources, attempt, heartbeat, detector)
-    is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis))
+    is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis, sha256))
     return "attempt_succeeded" if is_ours else "attempt_too_late"
 
 
-def _reuse(resources: WorkerResources, attempt: Attempt, detector: Detector) -> bool:
+def _reuse(resources: WorkerResources, attempt: Attempt, sha256: str) -> bool:
     """Looks for a result before the clip is opened."""
     if not (attempt.may_reuse and resources.settings.reuse_results):
         return False
-    sha256 = name_detector(detector.manifest)
     return _store(resources, lambda session: attempts.reuse_result(session, attempt, detector_sha256=sha256))
 
 
@@ -144,7 +144,7 @@ def _verify(clip: BinaryIO, sha256: str) -> None:
         raise ClipError(FailureCode.CHECKSUM_MISMATCH, message)
 
 
-def _succeed(session: Session, attempt: Attempt, analysis: Analysis) -> bool:
+def _succeed(session: Session, attempt: Attempt, analysis: Analysis, sha256: str) -> bool:
     result, frames = to_result(analysis)
     return attempts.succeed(
         session,
@@ -152,7 +152,7 @@ def _succeed(session: Session, attempt: Attempt, analysis: Analysis) -> bool:
         verdict=result.verdict,
         payload=result.model_dump(mode="json"),
         frames=[frame.model_dump(mode="json") for frame in frames],
-        detector_sha256=name_detector(analysis.manifest),
+        detector_sha256=sha256,
     )
 
 

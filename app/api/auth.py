@@ -3,7 +3,6 @@
 import hmac
 from dataclasses import dataclass
 
-from pydantic import SecretStr
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
@@ -34,11 +33,6 @@ class KeyRing:
             return OPERATOR
         with self.sessions() as session:
             return keys.authenticate(session, presented, pepper=self.pepper)
-
-
-def make_key_ring(sessions: sessionmaker[Session], api_key: str, pepper: SecretStr | None) -> KeyRing:
-    """The keys of a service; ``pepper`` as in the settings."""
-    return KeyRing(sessions, api_key, pepper.get_secret_value() if pepper else api_key)
 
 
 class ApiKeyMiddleware:

@@ -91,7 +91,7 @@ class Resources:
 
         async def has_ended() -> bool:
             nonlocal found
-            found = await run_in_threadpool(self._get_job, job_id, tenant)
+            found = await run_in_threadpool(self._in_session, jobs.get_job, job_id=job_id, tenant=tenant)
             return found[0].status.is_final
 
         if not await has_ended():
@@ -119,10 +119,6 @@ class Resources:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), timeout=_PROGRESS_SECONDS)
                 changed.clear()
-
-    def _get_job(self, job_id: UUID, tenant: str) -> tuple[Job, int | None]:
-        with self.sessions() as session:
-            return jobs.get_job(session, job_id, tenant=tenant)
 
 
 def get_resources(request: Request) -> Resources:

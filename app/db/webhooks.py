@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, any_, case, delete, func, insert, literal, null, or_, select, update
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app.db.models import Job, Transition
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs, WebhookPayload
+from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
 
 
 def add_events_of_transition(connection: Connection, transition: Transition) -> None:
@@ -95,22 +95,23 @@ def list_endpoints(session: Session, *, tenant: str) -> Sequence[WebhookEndpoint
 
 def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
     """Inserts an endpoint. False: the tenant has one with this URL."""
-    columns = {
-        name: value
-        for name in ("tenant", "url", "description", "jobs", "events", "payload", "secret")
-        if (value := getattr(endpoint, name)) is not None
-    }
-    statement = upsert(WebhookEndpoint).values(id=endpoint.id, **columns).on_conflict_do_nothing()
+    statement = _insert(endpoint).on_conflict_do_nothing()
     return session.execute(statement.returning(WebhookEndpoint.id)).scalar_one_or_none() is not None
 
 
 def find_or_add_endpoint(session: Session, endpoint: WebhookEndpoint) -> UUID:
     """The id of the tenant's endpoint with this URL, which is inserted where there is none; nobody deletes it now."""
-    values = {name: getattr(endpoint, name) for name in ("id", "tenant", "url", "jobs", "secret")}
-    statement = upsert(WebhookEndpoint).values(payload=WebhookPayload.THIN, **values)
+    statement = _insert(endpoint)
     same = statement.on_conflict_do_update(index_elements=["tenant", "url"], set_={"url": statement.excluded.url})
     found: UUID = session.execute(same.returning(WebhookEndpoint.id)).scalar_one()
     return found
+
+
+def _insert(endpoint: WebhookEndpoint) -> Insert:
+    """What is not set gets the default of its column."""
+    names = ("id", "tenant", "url", "description", "jobs", "events", "payload", "secret")
+    values = {name: value for name in names if (value := getattr(endpoint, name)) is not None}
+    return upsert(WebhookEndpoint).values(**values)
 
 
 def find_event(session: Session, event_id: UUID, *, tenant: str) -> WebhookEvent | None:

@@ -1,6 +1,6 @@
 """How long clips and results are kept. Clips are shared by content: the last job that holds one takes it along."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import islice
 
@@ -30,16 +30,31 @@ class Retention:
 
     def __call__(self, session: Session) -> None:
         """One round."""
-        for job in _mark_clips(session, older_than=self._settings.clip_retention):
-            forget_clip(session, self._storage, job.clip_sha256)
-            self._log.info("clip_deleted", job_id=job.public_id)
-        if self._settings.result_retention is not None:
-            for job in _bury_jobs(session, older_than=self._settings.result_retention):
-                forget_clip(session, self._storage, job.clip_sha256)
-                self._log.info("job_deleted", job_id=job.public_id)
+        settings = self._settings
+        self._delete_ended(session, "clip_deleted", _let_go, older_than=settings.clip_retention, with_clip=True)
+        if settings.result_retention is not None:
+            self._delete_ended(session, "job_deleted", bury, older_than=settings.result_retention, with_clip=False)
         with session.begin():
-            webhooks.delete_old(session, older_than=self._settings.webhook_retention, limit=_A_SWEEP)
+            webhooks.delete_old(session, older_than=settings.webhook_retention, limit=_A_SWEEP)
         self._delete_orphans(session)
+
+    def _delete_ended(
+        self,
+        session: Session,
+        event: str,
+        delete: Callable[[Session, Job], None],
+        *,
+        older_than: timedelta,
+        with_clip: bool,
+    ) -> None:
+        """Deletes of jobs that ended long ago; their clips after the commit."""
+        with session.begin():
+            jobs = repositories.list_ended(session, older_than=older_than, with_clip=with_clip, limit=_A_SWEEP)
+            for job in jobs:
+                delete(session, job)
+        for job in jobs:
+            forget_clip(session, self._storage, job.clip_sha256)
+            self._log.info(event, job_id=job.public_id)
 
     def _delete_orphans(self, session: Session) -> None:
         """Clips that a process left which died between the disk and the database; some are looked at in each round."""
@@ -73,18 +88,7 @@ def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:
             storage.delete_clip(sha256)
 
 
-def _mark_clips(session: Session, *, older_than: timedelta) -> list[Job]:
-    with session.begin():
-        jobs = list(repositories.list_ended(session, older_than=older_than, with_clip=True, limit=_A_SWEEP))
-        for job in jobs:
-            job.clip_deleted_at = repositories.database_time(session)
-            webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
-        return jobs
-
-
-def _bury_jobs(session: Session, *, older_than: timedelta) -> list[Job]:
-    with session.begin():
-        jobs = list(repositories.list_ended(session, older_than=older_than, with_clip=False, limit=_A_SWEEP))
-        for job in jobs:
-            bury(session, job)
-        return jobs
+def _let_go(session: Session, job: Job) -> None:
+    """The job holds its clip no longer; its result stays."""
+    job.clip_deleted_at = repositories.database_time(session)
+    webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
