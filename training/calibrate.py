@@ -11,11 +11,13 @@ from sklearn.metrics import roc_auc_score
 
 from training.errors import TrainingError
 from training.judge import Item
-from worker.detector.config import ScoringConfig
+from worker.detector.config import OperatingPoint, ScoringConfig
 from worker.detector.scoring import to_frame_probability, to_probability
 
 SUSPICIOUS_FPR, MANIPULATED_FPR = 0.05, 0.01
 """False-positive rates that thresholds are set for, unless others are asked for."""
+POLICY_RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
+"""False-positive rates that a policy of the service may ask for; in between, the stricter one is taken."""
 
 
 class CalibrationError(TrainingError):
@@ -76,6 +78,7 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
             "frame_bias": frame_bias,
         }
     )
+    fake_clips = [to_probability(logit, fitted) for logit, item in clips if item.label == 1]
     real_clips, real_frames = _reals(clips, fitted, to_probability), _reals(frames, fitted, to_frame_probability)
     suspicious_at, frame_suspicious_at = (_threshold(reals, targets.suspicious) for reals in (real_clips, real_frames))
     return ScoringConfig.model_validate(
@@ -87,6 +90,8 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
             "manipulated_false_positive_rate": targets.manipulated,
             "frame_suspicious_at": frame_suspicious_at,
             "frame_manipulated_at": max(_threshold(real_frames, targets.manipulated), frame_suspicious_at),
+            "operating_points": _operating_points(real_clips, fake_clips),
+            "real_clips": sum(map(len, real_clips.values())),
             "calibrated": True,
         }
     )
@@ -127,6 +132,17 @@ def _fit(judged: Sequence[tuple[float, Item]]) -> tuple[float, float]:
     if slope <= 0:
         raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
     return float(1 / slope), float(bias)
+
+
+def _operating_points(reals: dict[str, list[float]], fakes: Sequence[float]) -> list[OperatingPoint]:
+    """By falling threshold: a rate is never easier to reach than a higher one, for which more data sets are large."""
+    points: list[OperatingPoint] = []
+    threshold = 0.0
+    for rate in reversed(POLICY_RATES):
+        threshold = max(threshold, _threshold(reals, rate))
+        found = float(np.mean(np.array(fakes) >= threshold))
+        points.insert(0, OperatingPoint(threshold=threshold, false_positive_rate=rate, true_positive_rate=found))
+    return points
 
 
 def _threshold(reals: dict[str, list[float]], rate: float) -> float:

@@ -93,6 +93,13 @@ def test_calibration_mends_overconfidence_and_meets_its_rates() -> None:
     assert (reals >= scoring.manipulated_at).mean() == pytest.approx(0.02, abs=0.002)
     assert (scoring.calibrated, scoring.correction_weight) == (True, 0.5)
     assert scoring.suspicious_at < scoring.manipulated_at
+    assert scoring.real_clips == len(reals)
+    for point in scoring.operating_points:
+        assert (reals >= point.threshold).mean() == pytest.approx(point.false_positive_rate, abs=0.002)
+        found = (np.array(probabilities)[labels == 1] >= point.threshold).mean()
+        assert found == pytest.approx(point.true_positive_rate)
+    thresholds = [point.threshold for point in scoring.operating_points]
+    assert thresholds == sorted(thresholds, reverse=True)
 
 
 def test_calibration_needs_both_labels_and_a_model_that_points_the_right_way() -> None:
@@ -141,6 +148,8 @@ def test_a_rate_holds_on_each_data_set_of_reals_that_is_large_enough() -> None:
     both = calibrate([*lab, *street, *small], ScoringConfig(), Targets())
     assert share(street, both) == 0.05
     assert (both.temperature, both.bias) == (alone.temperature, alone.bias)
+    thresholds = [point.threshold for point in both.operating_points]
+    assert thresholds == sorted(thresholds, reverse=True)  # though 'small' counts from a rate of 0.1 on alone
 
 
 @pytest.mark.parametrize(("noise", "helps"), [(0.1, True), (9.0, False)])

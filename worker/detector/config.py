@@ -57,6 +57,17 @@ class CropConfig(_Record):
     """Divided by, after the mean is subtracted."""
 
 
+class OperatingPoint(_Record):
+    """A threshold and what it costs, on the clips of the calibration."""
+
+    threshold: Annotated[float, Field(ge=0, le=1)]
+    """On the probability of a track."""
+    false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
+    """The share of real clips at or above it that was aimed for."""
+    true_positive_rate: Annotated[float, Field(ge=0, le=1)]
+    """The share of fake clips at or above it."""
+
+
 class ScoringConfig(_Record):
     """How logits become a probability and a verdict. Set by calibration."""
 
@@ -82,6 +93,10 @@ class ScoringConfig(_Record):
     """From this probability on a track is MANIPULATED."""
     manipulated_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The same for ``manipulated_at``."""
+    operating_points: tuple[OperatingPoint, ...] = ()
+    """What other thresholds would do, by falling threshold: policies choose from them."""
+    real_clips: Annotated[int, Field(ge=0)] = 0
+    """Real clips that the rates were counted on: a rate below one in so many is a guess."""
     calibrated: bool = False
     """Whether temperature, bias and thresholds were fitted on held-out people."""
 
