@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from app.db import models, webhook_models  # noqa: F401 (the second declares tables of the same metadata)
+from app.db import models, submission_models, tenant_models, webhook_models  # noqa: F401 (all declare tables)
 from app.db.session import make_engine
 from app.settings import Settings, require_settings
 

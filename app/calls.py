@@ -1,11 +1,36 @@
-"""The requests of the clients: what is sent, and what comes back. How it is sent is theirs."""
+"""The requests of the clients: what is sent, what comes back, and how both fail. How it is sent is theirs."""
 
+import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
-from pydantic import BaseModel
+import httpx
+from pydantic import BaseModel, ValidationError
 
-from app.schemas import Feedback, FeedbackRequest, FramePage, Job, JobOptions, JobPage
+from app.problem_schemas import Problem
+from app.schemas import Feedback, FeedbackRequest, FramePage, Job, JobPage, ReanalysisRequest
+from app.submission_schemas import (
+    Batch,
+    BatchRequest,
+    ClipUpload,
+    ClipUploadWithUrl,
+    JobOptions,
+    JobRequest,
+    UploadRequest,
+    UploadUrl,
+)
+
+_TIMEOUT = httpx.Timeout(30.0, read=90.0)
+_WAIT_SECONDS = 30.0
+"""How long one request waits for a job; proxies commonly cut a silent connection after a minute."""
+PIECE_BYTES = 8 * 2**20
+"""Of an upload in pieces: what a broken line costs."""
+PIECE_TRIES = 5
+"""How often a piece is sent before its upload is given up."""
+PIECE_RETRY_SECONDS = 2.0
+"""A service that restarts is back by the last try."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Page = TypeVar("Page", JobPage, FramePage)
@@ -26,8 +51,7 @@ def submit_job(file: BinaryIO, name: str, options: JobOptions | None, idempotenc
     parts: dict[str, Any] = {"file": (name, file)}
     if options is not None:
         parts["options"] = (None, options.model_dump_json(), "application/json")
-    headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    return Call("POST", "/v1/jobs", Job, {"files": parts, "headers": headers})
+    return Call("POST", "/v1/jobs", Job, {"files": parts, "headers": _key(idempotency_key)})
 
 
 def get_job(job_id: str, wait_seconds: float) -> Call[Job]:
@@ -56,4 +80,152 @@ def cancel_job(job_id: str) -> Call[Job]:
 
 def add_feedback(job_id: str, feedback: FeedbackRequest) -> Call[Feedback]:
     """Says what a clip is."""
-    return Call("POST", f"/v1/jobs/{job_id}/feedback", Feedback, {"json": feedback.model_dump(mode="json")})
+    return Call("POST", f"/v1/jobs/{job_id}/feedback", Feedback, _body(feedback))
+
+
+def submit_source(request: JobRequest, idempotency_key: str | None) -> Call[Job]:
+    """Names a clip that the service has, or can get."""
+    return Call("POST", "/v1/jobs", Job, _body(request) | {"headers": _key(idempotency_key)})
+
+
+def submit_batch(request: BatchRequest, idempotency_key: str | None) -> Call[Batch]:
+    """Names many."""
+    return Call("POST", "/v1/batches", Batch, _body(request) | {"headers": _key(idempotency_key)})
+
+
+def get_batch(batch_id: str) -> Call[Batch]:
+    """Reads a batch."""
+    return Call("GET", f"/v1/batches/{batch_id}", Batch)
+
+
+def reanalyze_job(job_id: str, request: ReanalysisRequest) -> Call[Job]:
+    """Looks at a clip again."""
+    return Call("POST", f"/v1/jobs/{job_id}:reanalyze", Job, _body(request))
+
+
+def begin_upload(clip: Path) -> Call[ClipUploadWithUrl]:
+    """Begins an upload in pieces."""
+    return Call(
+        "POST", "/v1/uploads", ClipUploadWithUrl, _body(UploadRequest(name=clip.name, bytes=clip.stat().st_size))
+    )
+
+
+def get_upload(upload_id: str) -> Call[ClipUpload]:
+    """Reads an upload."""
+    return Call("GET", f"/v1/uploads/{upload_id}", ClipUpload)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A request whose answer decides what comes next."""
+
+    method: str
+    path: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+def send_pieces(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[Step, httpx.Response, None]:
+    """Sends a clip to its upload URL, piece by piece (tus 1.0).
+
+    Takes the answer to each step, or has its error thrown in: a line that broke and a URL that grew too old are mended
+    with a new URL and the question how much is there. Raises the error that comes too often.
+    """
+    url, offset, failures, is_lost = begun.upload_url, 0, 0, False
+    while offset < begun.bytes:
+        try:
+            if is_lost:
+                renewed = yield Step("POST", f"/v1/uploads/{begun.id}:renew-url")
+                url = UploadUrl.model_validate_json(renewed.content).upload_url
+                answer = yield Step("HEAD", url)
+            else:
+                answer = yield Step("PATCH", url, _piece(file, offset))
+                failures = 0
+        except (UnreachableError, ApiError) as error:
+            failures += 1
+            if failures == PIECE_TRIES or not _may_pass(error):
+                raise
+            is_lost = True
+        else:
+            offset, is_lost = int(answer.headers["Upload-Offset"]), False
+
+
+def _piece(file: BinaryIO, offset: int) -> dict[str, Any]:
+    file.seek(offset)
+    kind = "application/offset+octet-stream"
+    headers = {"Content-Type": kind, "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset)}
+    return {"content": file.read(PIECE_BYTES), "headers": headers}
+
+
+def _may_pass(error: Exception) -> bool:
+    return not isinstance(error, ApiError) or error.problem.retryable or error.problem.code == "not_found"
+
+
+def _body(request: BaseModel) -> dict[str, Any]:
+    return {"json": request.model_dump(mode="json", exclude_unset=True)}
+
+
+def _key(idempotency_key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+
+
+class ApiError(Exception):
+    """The API refused a request; ``problem`` says why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+class UnreachableError(Exception):
+    """Nothing answers at the URL, or what answers is not this API."""
+
+
+class StillRunningError(Exception):
+    """The job has not ended in the time that it was given; ``job`` is how far it is."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"{job.id} is still {job.status}.")
+        self.job = job
+
+
+def connection_settings(url: str, api_key: str) -> dict[str, Any]:
+    """What httpx's clients are made with."""
+    headers = {"Authorization": f"Bearer {api_key}"}
+    # trust_env: a proxy of the environment must not get the key of a service on this machine.
+    return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, "trust_env": False}
+
+
+def check(response: httpx.Response) -> httpx.Response:
+    """The response, if it is no error. Raises ApiError, UnreachableError."""
+    if response.is_success:
+        return response
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError as error:
+        raise UnreachableError(f"{response.url} answered {response.status_code}; is it Unmask?") from error
+    raise ApiError(problem)
+
+
+def parse(call: Call[Model], response: httpx.Response) -> Model:
+    """What a call answered. Raises UnreachableError where it is something else."""
+    try:
+        return call.answer.model_validate_json(response.content)
+    except ValidationError as error:
+        raise UnreachableError(f"{response.url} answers otherwise than this client expects: {error}") from error
+
+
+def unreachable(url: str, error: Exception) -> UnreachableError:
+    """The error for what httpx could not do."""
+    return UnreachableError(f"No answer from {url} ({error}). Start the service with 'make serve', or set --url.")
+
+
+def next_wait(end: float | None) -> float:
+    """Seconds that the next request may wait for a job."""
+    return _WAIT_SECONDS if end is None else max(min(_WAIT_SECONDS, end - time.monotonic()), 0)
+
+
+def is_over(job: Job, end: float | None) -> bool:
+    """Whether the job has ended. Raises StillRunningError where its time is over."""
+    if not job.status.is_final and end is not None and time.monotonic() >= end:
+        raise StillRunningError(job)
+    return job.status.is_final

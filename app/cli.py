@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 (a client machine has neither the API's packages nor the worker's)
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -121,17 +122,30 @@ def create(
     scope: Annotated[list[Scope], typer.Option(help="What it may do; several may be given.")],
     tenant: Annotated[str, typer.Option(help="Whose jobs it sees: tenants learn nothing of each other.")] = "default",
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; else never.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Requests, as 600/minute; else UNMASK_RATE_LIMIT.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Jobs a day; else UNMASK_JOBS_PER_DAY.")] = None,
+    size: Annotated[int | None, typer.Option("--bytes", min=1, help="Bytes a day; else UNMASK_BYTES_PER_DAY.")] = None,
 ) -> None:
     """Make a key and print it: it is shown this once."""
     from datetime import timedelta
 
     from app.services import keys
+    from app.settings import RATE
 
+    if rate is not None and not re.fullmatch(RATE, rate):
+        _give_up(f"--rate looks like 600/minute, not {rate!r}.")
     settings = Settings()
-    lifetime = timedelta(days=days) if days else None
+    request = keys.KeyRequest(
+        name=name,
+        scopes=scope,
+        lifetime=timedelta(days=days) if days else None,
+        rate_limit=rate,
+        jobs_per_day=jobs,
+        bytes_per_day=size,
+    )
     pepper = _find_pepper(settings)
     with _database_session(settings) as session:
-        _, text = keys.create_key(session, tenant=tenant, name=name, scopes=scope, lifetime=lifetime, pepper=pepper)
+        _, text = keys.create_key(session, request, tenant=tenant, pepper=pepper)
     print(text)  # noqa: T201 (the command's output)
 
 
@@ -189,7 +203,8 @@ def scan(
     model: Annotated[str | None, typer.Option(help="An installed model; else the workers' default.")] = None,
 ) -> None:
     """Judge clips. Ends with 0 where all were judged, 3 where one was not evaluated, 1 where one failed."""
-    from app.client import ApiError, Client, UnreachableError
+    from app.calls import ApiError, UnreachableError
+    from app.client import Client
     from app.scan import scan_clips, worst
     from app.serve import find_api_key
 
@@ -208,7 +223,7 @@ def scan(
 @_commands.command()
 def demo(clips: Clips) -> None:
     """Start a service of its own, judge clips over HTTP, stop the service. Ends as 'scan' does."""
-    from app.client import ApiError, UnreachableError
+    from app.calls import ApiError, UnreachableError
     from app.demo import DemoError, run_demo
 
     try:
@@ -223,6 +238,7 @@ def _database_session(settings: Settings) -> Iterator["Session"]:
     """A session on the database of the settings, or of the 'unmask serve' that runs in this folder."""
     from app.db.session import make_engine, make_sessions
     from app.serve import find_database_url
+    from app.services.audit import Actor, act_as
 
     url = find_database_url(settings)
     if url is None:
@@ -230,6 +246,7 @@ def _database_session(settings: Settings) -> Iterator["Session"]:
     engine = make_engine(url, pool_size=1)
     try:
         with make_sessions(engine)() as session:
+            act_as(session, Actor("command line"))
             yield session
     finally:
         engine.dispose()

@@ -206,7 +206,9 @@ def send(
     guarded = _GuardedBackend(guard, is_tls=parts.scheme == "https", end=time.monotonic() + seconds)
     limits = {"connect": min(_CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
     with httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=guarded) as pool:
-        sent = {"Host": parts.netloc, "Connection": "close", "Content-Length": str(len(content)), **headers}
+        sent = {"Host": parts.netloc, "Connection": "close", **headers}
+        if method != "GET":
+            sent["Content-Length"] = str(len(content))
         with pool.stream(
             method, url, headers=list(sent.items()), content=content, extensions={"timeout": limits}
         ) as answer:

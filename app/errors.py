@@ -11,13 +11,17 @@ UnmaskError
 │   ├── EndpointExistsError    409 endpoint_exists
 │   ├── IdempotencyInProgressError  409 idempotency_in_progress
 │   ├── NotCancelableError     409 not_cancelable
-│   └── NoResultError          409 no_result
+│   ├── NoResultError          409 no_result
+│   ├── OffsetMismatchError    409 offset_mismatch
+│   └── UploadIncompleteError  409 upload_incomplete
 ├── RequestTimeoutError        408 request_timeout
 ├── GoneError                  410 gone_deleted
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   └── UnsupportedMediaError  415 unsupported_media
+├── ChecksumMismatchError      422 checksum_mismatch
 ├── IdempotencyMismatchError   422 idempotency_mismatch
+├── QuotaExceededError         429 quota_exceeded
 ├── RateLimitedError           429 rate_limited
 ├── InternalError              500 internal
 ├── OverloadedError            503 overloaded
@@ -52,6 +56,12 @@ class UnmaskError(Exception):
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after_seconds = retry_after_seconds
+
+    def within(self, pointer: str) -> "UnmaskError":
+        """The same error of something that lies deeper in the request."""
+        errors = self.errors or (FieldError("", self.detail),)
+        moved = [FieldError(pointer + error.pointer, error.detail) for error in errors]
+        return type(self)(self.detail, errors=moved, retry_after_seconds=self.retry_after_seconds)
 
 
 class InvalidRequestError(UnmaskError):
@@ -126,8 +136,20 @@ class NoResultError(ConflictError):
     code, title = "no_result", "No result"
 
 
+class OffsetMismatchError(ConflictError):
+    """The piece does not begin where the upload ends, or another one is being written."""
+
+    code, title, retryable = "offset_mismatch", "Offset mismatch", True
+
+
+class UploadIncompleteError(ConflictError):
+    """The upload lacks bytes."""
+
+    code, title, retryable = "upload_incomplete", "Upload incomplete", True
+
+
 class GoneError(UnmaskError):
-    """The job was deleted; only its tombstone is left."""
+    """The job, or what is asked of it, was deleted; only a tombstone is left."""
 
     code, status, title = "gone_deleted", 410, "Gone"
 
@@ -148,10 +170,22 @@ class UnsupportedMediaError(ClipRejectedError):
     code, status, title = "unsupported_media", 415, "Unsupported media"
 
 
+class ChecksumMismatchError(UnmaskError):
+    """What was uploaded is not what was announced."""
+
+    code, status, title = "checksum_mismatch", 422, "Checksum mismatch"
+
+
 class IdempotencyMismatchError(UnmaskError):
     """The Idempotency-Key was used for something else."""
 
     code, status, title = "idempotency_mismatch", 422, "Idempotency mismatch"
+
+
+class QuotaExceededError(UnmaskError):
+    """The key has used up what it may submit in a day."""
+
+    code, status, title, retryable = "quota_exceeded", 429, "Quota exceeded", True
 
 
 class RateLimitedError(UnmaskError):

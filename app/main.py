@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
-from app.api import health, jobs, models, webhooks
+from app.api import audit, batches, health, jobs, models, policies, uploads, webhooks
 from app.api.auth import ApiKeyMiddleware, KeyRing
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
@@ -56,7 +57,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             waiters=JobWaiters(engine),
             keys=KeyRing(sessions, api_key, settings.pepper(api_key)),
             guard=Guard(settings.egress_allow),
-            rate_limiter=RateLimiter(redis_url, settings.rate_limit),
+            rate_limiter=RateLimiter(
+                redis_url,
+                rate=settings.rate_limit,
+                jobs_per_day=settings.jobs_per_day,
+                bytes_per_day=settings.bytes_per_day,
+            ),
             schema_version=newest_version(),
         )
         sweeper = Sweeper(
@@ -78,11 +84,30 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
-    routers = (jobs.router, webhooks.endpoints, webhooks.events, models.router, health.router)
+    routers = (
+        jobs.router,
+        batches.router,
+        uploads.keyed,
+        uploads.direct,
+        policies.router,
+        policies.calibrations,
+        webhooks.endpoints,
+        webhooks.events,
+        models.router,
+        audit.router,
+        health.router,
+    )
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app, [route for router in routers for route in router.routes])
     app.add_middleware(ApiKeyMiddleware)
     app.add_middleware(RequestContextMiddleware)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["HEAD", "PATCH"],
+        allow_headers=["Content-Type", "Tus-Resumable", "Upload-Offset"],
+        expose_headers=["Tus-Resumable", "Upload-Length", "Upload-Offset"],
+    )
     return app

@@ -14,9 +14,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.client import ApiError, Client
-from app.schemas import Frame, Job, JobOptions, Track
+from app.calls import ApiError
+from app.client import Client
+from app.schemas import Frame, Job, Track
 from app.states import JobStatus, ReasonCode, Verdict
+from app.submission_schemas import JobOptions
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_MAX = 16

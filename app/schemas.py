@@ -1,32 +1,24 @@
-"""What goes over the wire: requests, jobs, results, frames, problems."""
+"""What comes back over the wire: jobs, results, frames."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import model_validator
 
+from app.policy_schemas import AppliedPolicy, PolicyName
 from app.registry import ModelName
-from app.states import FailureCode, FeedbackLabel, JobStatus, Phase, Priority, ReasonCode, Verdict, WarningCode
-from app.wire import LongText, Schema, ShortText, WebhookUrl
-
-
-class JobOptions(Schema):
-    """What a client may say about a clip when it submits it."""
-
-    external_id: ShortText | None = None
-    """The client's own id for the clip; jobs can be listed by it."""
-    metadata: dict[ShortText, LongText] = Field(default={}, max_length=32)
-    """Up to 32 strings that come back unchanged."""
-    model: ModelName | None = None
-    """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
-    reuse_result: bool = True
-    """Whether a finished result for the same bytes and the same detector will do; the job then says whose it is."""
-    priority: Priority = Priority.LIVE
-    """`batch` lets `live` jobs pass for some minutes, but never waits for ever."""
-    start_within_seconds: Annotated[int, Field(gt=0, le=604_800)] | None = None
-    """A job that has not started by then ends as `expired`: for verdicts that are of no use later."""
-    webhook_url: WebhookUrl | None = None
-    """Where this job's events go, beside the endpoints for all jobs; `GET /v1/webhook-endpoints` lists it."""
+from app.states import (
+    FailureCode,
+    FeedbackLabel,
+    JobStatus,
+    Phase,
+    Priority,
+    ReasonCode,
+    RecommendedAction,
+    Verdict,
+    WarningCode,
+)
+from app.wire import LongText, Schema, ShortText
 
 
 class Box(Schema):
@@ -130,8 +122,8 @@ class Timings(Schema):
     score_seconds: float
 
 
-class Result(Schema):
-    """What the detector found in a clip."""
+class Finding(Schema):
+    """What the detector found in a clip, judged by the model's own thresholds."""
 
     verdict: Verdict
     probability: float | None
@@ -147,12 +139,22 @@ class Result(Schema):
     timings: Timings
 
 
+class Result(Finding):
+    """What the detector found in a clip, judged by a policy."""
+
+    recommended_action: RecommendedAction
+    policy: AppliedPolicy
+
+
 class ClipSummary(Schema):
-    """The uploaded file."""
+    """The file of the clip."""
 
     name: str | None
-    sha256: str
-    bytes: int
+    url: str | None
+    """Where it came from, if it was not uploaded."""
+    sha256: str | None
+    """Null until the clip was fetched, as `bytes`."""
+    bytes: int | None
     deleted_at: datetime | None
     """When the file was deleted; null while it is kept."""
 
@@ -192,6 +194,8 @@ class Job(Schema):
     status: JobStatus
     priority: Priority
     verdict: Verdict | None
+    recommended_action: RecommendedAction | None
+    """What the policy advises to do with the clip."""
     external_id: str | None
     metadata: dict[str, str]
     model: str | None
@@ -200,6 +204,9 @@ class Job(Schema):
     attempts: int
     deduplicated_from: str | None
     """The job whose result this is, for the same bytes and the same detector; null where the clip was judged anew."""
+    reanalysis_of: str | None
+    """The job whose clip this one looks at again."""
+    batch_id: str | None
     queue_position: int | None
     """Jobs in front of this one while it is queued."""
     progress: Progress | None
@@ -220,6 +227,21 @@ class JobEvent(Schema):
     status: JobStatus
     attempt: int
     at: datetime
+
+
+class ReanalysisRequest(Schema):
+    """How a clip is looked at again; one of both, or both."""
+
+    policy: PolicyName | None = None
+    """Its newest version judges the probabilities that are there; nothing is decoded."""
+    model: ModelName | None = None
+    """An installed model looks at the clip, if it is still kept."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.policy is None and self.model is None:
+            raise ValueError("name a policy, a model, or both")
+        return self
 
 
 class FeedbackRequest(Schema):
@@ -270,31 +292,3 @@ class FramePage(Schema):
 
     items: list[Frame]
     next_cursor: str | None
-
-
-class ProblemField(Schema):
-    """One wrong field."""
-
-    pointer: str
-    detail: str
-
-
-class Problem(Schema):
-    """An error (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    instance: str
-    request_id: str
-    retryable: bool
-    errors: list[ProblemField] = Field(default=[])
-
-
-class Health(Schema):
-    """State of the API process and of what it needs."""
-
-    status: Literal["ok", "degraded", "unavailable"]
-    checks: dict[str, Literal["ok", "failing"]] = Field(default={})

@@ -17,6 +17,7 @@ def _parse_seconds(value: object) -> object:
         return value
 
 
+RATE = r"^[1-9]\d*/(second|minute|hour|day)$"
 Seconds = Annotated[timedelta, BeforeValidator(_parse_seconds), Field(gt=timedelta(0))]
 
 
@@ -48,8 +49,16 @@ class Settings(BaseSettings):
     """The operator's key for `Authorization: Bearer`; it may do all. Empty: `unmask serve` creates one."""
     key_pepper: SecretStr | None = None
     """Secret with which keys of `unmask keys` are digested; a new one makes them void. Empty: the operator's key."""
-    rate_limit: Annotated[str, Field(pattern=r"^[1-9]\d*/(second|minute|hour|day)$")] = "6000/minute"
+    rate_limit: Annotated[str, Field(pattern=RATE)] = "6000/minute"
     """Requests that one key may send. More than a pipeline polls; a client that runs wild must not slow the others."""
+    jobs_per_day: Annotated[int, Field(gt=0)] = 100_000
+    """Jobs that one key may submit in a day; `unmask keys create` may say otherwise for a key, as for the next one."""
+    bytes_per_day: Annotated[int, Field(gt=0)] = 500 * 2**30
+    """Bytes that one key may upload in a day: it must not fill the disk for the others."""
+    audit_retention: Seconds = timedelta(days=365)
+    """How long the log of who changed what is kept."""
+    cors_origins: tuple[str, ...] = ()
+    """Web pages that may upload in pieces from a browser, as JSON: `["https://app.example.com"]`. Empty: none."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on. Loopback by default: put a TLS proxy in front of anything wider."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000
@@ -69,6 +78,12 @@ class Settings(BaseSettings):
     """How long a clip is kept after its job has ended: a week to look at it, or to judge it anew."""
     result_retention: Seconds | None = None
     """How long a job is kept after its end, with its result; afterwards it answers 410. Empty: until it is deleted."""
+    upload_url_lifetime: Seconds = timedelta(seconds=600)
+    """How long the one-time URL of an upload in pieces is good: long enough for half a gigabyte, too short to leak."""
+    upload_retention: Seconds = timedelta(days=1)
+    """How long an upload in pieces is kept that no job names."""
+    fetch_timeout: Seconds = timedelta(seconds=120)
+    """How long getting a clip from a URL may take as a whole: a server that drips must not hold a worker."""
     wait_max: Seconds = timedelta(seconds=60)
     """Longest `?wait=`: proxies commonly cut a silent connection after a minute."""
 
@@ -87,7 +102,7 @@ class Settings(BaseSettings):
     webhook_retention: Seconds = timedelta(days=30)
     """How long webhook events and their deliveries are kept once they are done: to look at, and to send again."""
     egress_allow: tuple[IPv4Network | IPv6Network, ...] = ()
-    """Private networks that webhooks may reach, as JSON: `["10.0.0.0/8"]`. Clients must not reach others."""
+    """Private networks that webhooks and URLs may reach, as JSON: `["10.0.0.0/8"]`. Clients must not reach others."""
 
     batch_delay: Seconds = timedelta(seconds=600)
     """How long a `batch` job lets `live` ones pass that came after it: no longer, so that it does not starve."""

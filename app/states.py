@@ -21,7 +21,10 @@ class JobStatus(StrEnum):
 
 
 NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
-    JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELED, JobStatus.EXPIRED}),
+    JobStatus.QUEUED: frozenset(
+        # Succeeded at once: another policy judges a result that is there already.
+        {JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.EXPIRED}
+    ),
     JobStatus.RUNNING: frozenset(
         # Back to queued: the worker was lost or asked to stop before the attempt ended.
         {JobStatus.QUEUED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
@@ -52,6 +55,12 @@ class EventType(StrEnum):
     JOB_FAILED = "job.failed"
     JOB_CANCELED = "job.canceled"
     JOB_EXPIRED = "job.expired"
+    JOB_PROGRESS = "job.progress"
+    """How far a running job is, every five seconds; only for endpoints that name it."""
+    JOB_VERDICT_CHANGED = "job.verdict_changed"
+    """A job that was analysed again got another verdict than the one before."""
+    BATCH_COMPLETED = "batch.completed"
+    """All jobs of a batch have ended."""
     JOB_FEEDBACK = "job.feedback"
     """Somebody said what the clip is."""
     MEDIA_DELETED = "media.deleted"
@@ -124,6 +133,25 @@ class Verdict(StrEnum):
     NOT_EVALUATED = "NOT_EVALUATED"
     """The evidence is too thin; the reasons say why."""
 
+    @classmethod
+    def of(cls, probability: float | None, *, suspicious_at: float, manipulated_at: float) -> "Verdict":
+        """The verdict on a probability of fake; None: nothing was evaluated."""
+        if probability is None:
+            return cls.NOT_EVALUATED
+        if probability >= manipulated_at:
+            return cls.MANIPULATED
+        return cls.SUSPICIOUS if probability >= suspicious_at else cls.AUTHENTIC
+
+
+class RecommendedAction(StrEnum):
+    """What a policy advises to do with a clip."""
+
+    BLOCK = "block"
+    REVIEW = "review"
+    ALLOW = "allow"
+    NONE = "none"
+    """The policy has no advice."""
+
 
 class ReasonCode(StrEnum):
     """Why a clip or a track was not evaluated."""
@@ -157,6 +185,13 @@ class FailureCode(StrEnum):
     DECODE_TIMEOUT = "decode_timeout"
     DECODER_CRASHED = "decoder_crashed"
     RESOURCE_LIMIT = "resource_limit"
+    FETCH_BLOCKED = "fetch_blocked"
+    """The URL leads to where the service does not connect."""
+    FETCH_FAILED = "fetch_failed"
+    """The server did not answer, or with something else than the clip."""
+    FETCH_TIMEOUT = "fetch_timeout"
+    FETCH_TOO_LARGE = "fetch_too_large"
+    STORAGE_FULL = "storage_full"
     INPUT_MISSING = "input_missing"
     CHECKSUM_MISMATCH = "checksum_mismatch"
     MODEL_UNAVAILABLE = "model_unavailable"

@@ -1,14 +1,16 @@
 """Where clips are kept: written once under their SHA-256, read as open files."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import timedelta
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -49,11 +51,7 @@ class Upload(AbstractContextManager["Upload"]):
 
     def move_to(self, path: Path) -> None:
         """Gives the finished clip its name, atomically and durably."""
-        for parent in (path.parent.parent, path.parent):
-            parent.mkdir(exist_ok=True)
-        self._path.replace(path)
-        for folder in (path.parent, path.parent.parent):
-            _sync_folder(folder)
+        _move(self._path, path)
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +67,67 @@ class Upload(AbstractContextManager["Upload"]):
                 raise
 
 
+class PieceEnd:
+    """Where the next piece of a clip goes."""
+
+    def __init__(self, file: FileIO) -> None:
+        self._file = file
+
+    @property
+    def offset(self) -> int:
+        """How much of the clip is there."""
+        return self._file.tell()
+
+    def write(self, chunk: bytes) -> None:
+        """Appends to the clip. Raises StorageFullError; what there was room for stays."""
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise _as_storage_error(error) from error
+
+
+class PartialClips:
+    """Clips that come in pieces: files that only grow, by the name of their upload."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._root.mkdir(exist_ok=True, mode=0o700)
+
+    def size_bytes(self, name: str) -> int:
+        """How much of a clip is there."""
+        try:
+            return (self._root / name).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @contextmanager
+    def open_end(self, name: str) -> Iterator["PieceEnd"]:
+        """The end of a clip, for one writer; what was written is on the disk afterwards.
+
+        Raises BlockingIOError: another one writes.
+        """
+        with (self._root / name).open("ab", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                yield PieceEnd(file)
+            finally:
+                os.fsync(file.fileno())
+
+    def open_clip(self, name: str) -> BinaryIO:
+        """Opens what is there for reading. Raises FileNotFoundError."""
+        return (self._root / name).open("rb")
+
+    def move_to(self, name: str, path: Path) -> None:
+        """Gives a complete clip its name, atomically and durably."""
+        _move(self._root / name, path)
+
+    def delete(self, name: str) -> None:
+        """Forgets what is there."""
+        (self._root / name).unlink(missing_ok=True)
+
+
 class ClipStorage:
     """A folder of clips. Two jobs with the same bytes share a file."""
 
@@ -77,16 +136,24 @@ class ClipStorage:
         self._incoming = root / "incoming"
         self._reserve_bytes = reserve_bytes
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.partial = PartialClips(root / "partial")
 
     def begin_upload(self, *, expected_bytes: int) -> Upload:
         """Starts a clip. Raises StorageFullError where it would eat into the reserve."""
-        free_bytes = shutil.disk_usage(self._root).free
-        if free_bytes < expected_bytes + self._reserve_bytes:
-            raise StorageFullError("There is no room for this clip at the moment. Try again later.")
+        self.check_room(expected_bytes)
         return Upload(self._incoming)
 
+    def check_room(self, expected_bytes: int) -> None:
+        """Raises StorageFullError where so many bytes would eat into the reserve."""
+        if shutil.disk_usage(self._root).free < expected_bytes + self._reserve_bytes:
+            raise StorageFullError("There is no room for this clip at the moment. Try again later.")
+
+    def keep_partial(self, name: str, sha256: str) -> None:
+        """Files a clip that came in pieces. Call it under ``repositories.lock``."""
+        self.partial.move_to(name, self._path(sha256))
+
     def keep(self, upload: Upload, sha256: str) -> None:
-        """Files a finished upload. Call it under ``repositories.lock_clip``."""
+        """Files a finished upload. Call it under ``repositories.lock``."""
         upload.move_to(self._path(sha256))
 
     def open_clip(self, sha256: str) -> BinaryIO:
@@ -94,7 +161,7 @@ class ClipStorage:
         return self._path(sha256).open("rb")
 
     def delete_clip(self, sha256: str) -> None:
-        """Removes a clip, if it is there. Call it under ``repositories.lock_clip``."""
+        """Removes a clip, if it is there. Call it under ``repositories.lock``."""
         self._path(sha256).unlink(missing_ok=True)
 
     def list_clips(self, *, older_than: timedelta) -> Iterator[str]:
@@ -126,6 +193,14 @@ def make_storage(storage_url: str, *, reserve_bytes: int) -> ClipStorage:
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         raise ValueError(f"UNMASK_STORAGE_URL must look like file:///path/to/clips, not {storage_url!r}")
     return ClipStorage(Path(unquote(parts.path)), reserve_bytes=reserve_bytes)
+
+
+def _move(source: Path, path: Path) -> None:
+    for parent in (path.parent.parent, path.parent):
+        parent.mkdir(exist_ok=True)
+    source.replace(path)
+    for folder in (path.parent, path.parent.parent):
+        _sync_folder(folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.states import EventType, WebhookJobs, WebhookPayload
-from app.wire import LongText, Schema, Timestamp, WebhookUrl
+from app.wire import LongText, Schema, Timestamp, WebUrl
 
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 
@@ -33,7 +33,7 @@ class WebhookEndpointChanges(WebhookEndpointProperties):
 class WebhookEndpointRequest(WebhookEndpointProperties):
     """A new endpoint."""
 
-    url: WebhookUrl
+    url: WebUrl
     """`https://`, on the public internet unless the operator allows more."""
 
 
@@ -54,10 +54,11 @@ class WebhookEndpoint(Schema):
     created_at: datetime
 
 
-class WebhookEndpointList(Schema):
-    """The endpoints of a tenant."""
+class WebhookEndpointPage(Schema):
+    """The endpoints of a tenant, the oldest first."""
 
     items: list[WebhookEndpoint]
+    next_cursor: str | None
 
 
 class WebhookSecret(Schema):

@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Stri
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
-WebhookUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_NUL)]
+WebUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_NUL)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 LongText = Annotated[str, StringConstraints(max_length=1000, pattern=_NO_NUL)]
 
 

@@ -3,6 +3,9 @@
 from typing import Any
 
 from app import schemas
+from app.policy_schemas import Calibration
+from app.services import policies
+from app.services.attempts import Found
 from app.states import Verdict
 
 
@@ -21,6 +24,42 @@ def make_frame(**changes: Any) -> schemas.Frame:
         "probability": 0.27,
     }
     return schemas.Frame.model_validate(values | changes)
+
+
+def make_calibration(**changes: Any) -> Calibration:
+    """A calibration: half of the reals reach 0.2, one in a hundred 0.9."""
+    points = [(0.9, 0.01, 0.4), (0.6, 0.05, 0.6), (0.2, 0.5, 0.9)]
+    values: dict[str, Any] = {
+        "model": "m",
+        "version": "1",
+        "calibrated": True,
+        "real_clips": 100,
+        "suspicious_at": 0.6,
+        "suspicious_false_positive_rate": 0.05,
+        "manipulated_at": 0.9,
+        "manipulated_false_positive_rate": 0.01,
+        "operating_points": [
+            {"threshold": threshold, "false_positive_rate": low, "true_positive_rate": high}
+            for threshold, low, high in points
+        ],
+    }
+    return Calibration.model_validate(values | changes)
+
+
+def make_found(*, frames: int = 0, probability: float | None = 0.27, detector_sha256: str = "0" * 64) -> Found:
+    """What a worker stores: one track of this probability."""
+    result = make_result(probability=probability)
+    (track,) = result.tracks
+    finding = schemas.Finding.model_validate(
+        result.model_dump(exclude={"recommended_action", "policy"})
+        | {"tracks": [track.model_dump() | {"probability": probability}]}
+    )
+    return Found(
+        payload=finding.model_dump(mode="json"),
+        frames=[make_frame(pts_seconds=index / 25).model_dump(mode="json") for index in range(frames)],
+        detector_sha256=detector_sha256,
+        calibration=make_calibration(),
+    )
 
 
 def make_result(**changes: Any) -> schemas.Result:
@@ -57,5 +96,7 @@ def make_result(**changes: Any) -> schemas.Result:
         },
         "model": {"name": "m", "version": "1", "trained": True, "weights_sha256": "0" * 64, "calibrated": True},
         "timings": {"extract_seconds": 0.5, "score_seconds": 0.2},
+        "recommended_action": "allow",
+        "policy": policies.apply(None, make_calibration()),
     }
     return schemas.Result.model_validate(values | changes)

@@ -13,6 +13,9 @@ from app.services import attempts
 from app.services.attempts import Attempt
 from app.states import Phase
 
+_TELL_SECONDS = 5.0
+"""How often webhooks that want it are told of the progress: most jobs have ended by then."""
+
 
 class AttemptLostError(Exception):
     """The job was canceled or deleted, or another worker has it: whatever this attempt finds is not wanted."""
@@ -46,6 +49,8 @@ class Heartbeat:
         self._deadline = time.monotonic() + timeout.total_seconds()
         self._draining = draining
         self._progress: tuple[Phase, int, int | None] = (Phase.FETCHING, 0, None)
+        self._told: tuple[Phase, int, int | None] = self._progress
+        self._tell_after = time.monotonic() + _TELL_SECONDS
         self._is_lost = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
@@ -71,11 +76,25 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
+    def _has_news(self) -> bool:
+        """Whether it is time to tell the webhooks of a progress that they do not know."""
+        now = time.monotonic()
+        if now < self._tell_after or self._progress == self._told:
+            return False
+        self._told, self._tell_after = self._progress, now + _TELL_SECONDS
+        return True
+
     def _beat(self) -> None:
         while not self._stop.wait(self._interval.total_seconds()):
             try:
                 with self._sessions() as session:
-                    is_ours = attempts.renew_lease(session, self._attempt, lease=self._lease, progress=self._progress)
+                    is_ours = attempts.renew_lease(
+                        session,
+                        self._attempt,
+                        lease=self._lease,
+                        progress=self._progress,
+                        tell=self._has_news(),
+                    )
             except Exception as error:  # noqa: BLE001 (whatever it is, the next beat may succeed)
                 # The lease outlives a short absence of the database.
                 self._log.warning("heartbeat_missed", error=str(error))

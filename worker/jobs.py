@@ -15,15 +15,18 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from app import schemas
 from app.db.models import format_job_id
+from app.errors import StorageFullError
 from app.log import make_logger
+from app.policy_schemas import Calibration
 from app.services import attempts
-from app.services.attempts import Attempt
+from app.services.attempts import Attempt, Found
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
 from worker.detector.manifest import Manifest
 from worker.detector.pipeline import Detector
 from worker.detector.sandbox import SandboxError
 from worker.detector.types import Analysis, ClipError
+from worker.fetch import FetchLimits, fetch
 from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
 from worker.models import Models
 from worker.settings import WorkerSettings
@@ -31,9 +34,12 @@ from worker.settings import WorkerSettings
 _RETRYABLE = {
     FailureCode.DECODER_CRASHED,
     FailureCode.DECODE_TIMEOUT,
+    FailureCode.FETCH_FAILED,
+    FailureCode.FETCH_TIMEOUT,
     FailureCode.INTERNAL,
     FailureCode.MODEL_UNAVAILABLE,
     FailureCode.RESOURCE_LIMIT,
+    FailureCode.STORAGE_FULL,
 }
 _CODE = ("unmask", "av", "mediapipe")
 _STORE_DELAYS_SECONDS = (0.5, 1, 2, 4, 8, 16)
@@ -49,6 +55,7 @@ class WorkerResources:
     sessions: sessionmaker[Session]
     storage: ClipStorage
     models: Models
+    fetch_limits: FetchLimits
     draining: threading.Event
 
 
@@ -105,11 +112,27 @@ def _judge(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -
     """Finds or makes the result and stores it; says how it went, for the log."""
     detector = resources.models.get(attempt.model)
     sha256 = name_detector(detector.manifest)
+    clip_sha256 = attempt.clip_sha256 or _fetch(resources, attempt, heartbeat)
     if _reuse(resources, attempt, sha256):
         return "attempt_reused_a_result"
-    analysis = _analyze(resources, attempt, heartbeat, detector)
-    is_ours = _store(resources, lambda session: _succeed(session, attempt, analysis, sha256))
+    found = to_found(_analyze(resources, clip_sha256, heartbeat, detector), sha256)
+    is_ours = _store(resources, lambda session: attempts.succeed(session, attempt, found))
     return "attempt_succeeded" if is_ours else "attempt_too_late"
+
+
+def _fetch(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> str:
+    """Gets the clip from its URL; returns its SHA-256."""
+    assert attempt.clip_url  # a job has one or the other
+    try:
+        with resources.storage.begin_upload(expected_bytes=0) as upload:
+            fetch(attempt.clip_url, upload, heartbeat.report, resources.fetch_limits)
+            with resources.sessions() as session:
+                sha256 = attempts.keep_fetched(session, resources.storage, attempt, upload)
+    except StorageFullError as error:
+        raise ClipError(FailureCode.STORAGE_FULL, error.detail) from error
+    if sha256 is None:
+        raise AttemptLostError
+    return sha256
 
 
 def _reuse(resources: WorkerResources, attempt: Attempt, sha256: str) -> bool:
@@ -125,13 +148,13 @@ def name_detector(manifest: Manifest) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _analyze(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat, detector: Detector) -> Analysis:
+def _analyze(resources: WorkerResources, clip_sha256: str, heartbeat: Heartbeat, detector: Detector) -> Analysis:
     try:
-        clip = resources.storage.open_clip(attempt.clip_sha256)
+        clip = resources.storage.open_clip(clip_sha256)
     except FileNotFoundError as error:
         raise ClipError(FailureCode.INPUT_MISSING, "The clip is not in the storage any more.") from error
     with clip:
-        _verify(clip, attempt.clip_sha256)
+        _verify(clip, clip_sha256)
         heartbeat.report(Phase.EXTRACTING, 0, None)
         return detector.analyze(clip, heartbeat.report)
 
@@ -144,25 +167,31 @@ def _verify(clip: BinaryIO, sha256: str) -> None:
         raise ClipError(FailureCode.CHECKSUM_MISMATCH, message)
 
 
-def _succeed(session: Session, attempt: Attempt, analysis: Analysis, sha256: str) -> bool:
-    result, frames = to_result(analysis)
-    return attempts.succeed(
-        session,
-        attempt,
-        verdict=result.verdict,
-        payload=result.model_dump(mode="json"),
+def to_found(analysis: Analysis, detector_sha256: str) -> Found:
+    """What an analysis found, as it is stored."""
+    finding, frames = to_finding(analysis)
+    return Found(
+        payload=finding.model_dump(mode="json"),
         frames=[frame.model_dump(mode="json") for frame in frames],
-        detector_sha256=sha256,
+        detector_sha256=detector_sha256,
+        calibration=to_calibration(analysis.manifest),
     )
 
 
-def to_result(analysis: Analysis) -> tuple[schemas.Result, list[schemas.Frame]]:
+def to_calibration(manifest: Manifest) -> Calibration:
+    """What the thresholds of a model cost, in the API's words."""
+    named = {"model": manifest.name, "version": manifest.version}
+    scoring = manifest.detector.scoring.model_dump(include=set(Calibration.model_fields))
+    return Calibration.model_validate(named | scoring)
+
+
+def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]]:
     """The detector's words as the API's; the fields have the same names."""
     score, extraction = analysis.score, analysis.extraction
     clip: dict[str, Any] = asdict(extraction.clip)
     clip.pop("high_dynamic_range")  # told as a warning
     manifest = analysis.manifest
-    result = schemas.Result.model_validate(
+    finding = schemas.Finding.model_validate(
         {
             "verdict": score.verdict,
             "probability": score.probability,
@@ -185,7 +214,7 @@ def to_result(analysis: Analysis) -> tuple[schemas.Result, list[schemas.Frame]]:
             },
         }
     )
-    return result, [schemas.Frame.model_validate(asdict(frame)) for frame in score.frames]
+    return finding, [schemas.Frame.model_validate(asdict(frame)) for frame in score.frames]
 
 
 def _fail(resources: WorkerResources, attempt: Attempt, code: FailureCode, message: str) -> None:

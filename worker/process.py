@@ -11,10 +11,12 @@ from typing import Any
 from celery.signals import worker_process_init, worker_process_shutdown
 
 from app.db.session import make_engine, make_sessions
+from app.egress import Guard
 from app.log import configure_logging, make_logger
 from app.settings import require_settings
 from app.storage import make_storage
 from worker.detector.pipeline import make_detector
+from worker.fetch import FetchLimits
 from worker.jobs import WorkerResources
 from worker.models import Models
 from worker.settings import WorkerSettings
@@ -50,6 +52,7 @@ def _make_resources() -> WorkerResources:
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
         models=Models(detector, settings.installed_models, make),
+        fetch_limits=FetchLimits(Guard(settings.egress_allow), settings.clip_max_bytes, settings.fetch_timeout),
         draining=threading.Event(),
     )
     manifest = detector.manifest

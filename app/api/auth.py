@@ -15,8 +15,10 @@ from app.errors import RateLimitedError, UnauthorizedError, UnmaskError
 from app.services import keys
 from app.services.keys import OPERATOR, Principal
 
-_PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/")
-"""Health, and the reference with its scripts; whatever else there will be needs the key."""
+UPLOAD_URLS = "/v1/direct-uploads/"
+"""What follows is a secret."""
+_PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/", UPLOAD_URLS)
+"""Health, the reference with its scripts, and one-time URLs; whatever else there will be needs the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def _admit(connection: HTTPConnection, key_ring: KeyRing, limiter: RateLimiter) 
         raise UnauthorizedError(
             "This API key is not known, has expired or was revoked. Check UNMASK_API_KEY, or ask for a new one."
         )
-    return principal, limiter.take(principal.key_id)
+    return principal, limiter.take(principal)
 
 
 async def _refuse(

@@ -8,27 +8,32 @@ from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 from fastapi import Depends, Path, Request
 from fastapi.sse import ServerSentEvent
+from pydantic import Field
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
 from app.api.auth import KeyRing
 from app.api.rate_limits import RateLimiter
-from app.api.uploads import ClipForm
 from app.api.views import view_progress, view_transition
 from app.api.waiting import JobWaiters
 from app.broker import Doorbell
 from app.db.models import Job
 from app.egress import Guard
 from app.errors import ForbiddenScopeError, NotFoundError
+from app.ids import parse_id
 from app.registry import find_models
 from app.services import idempotency, jobs
+from app.services.audit import Actor, act_as
 from app.services.idempotency import Ticket
 from app.services.keys import Principal
+from app.services.submissions import Intake
 from app.settings import Settings
 from app.states import Scope
-from app.storage import ClipStorage, Upload
+from app.storage import ClipStorage
+from app.wire import Schema
 
 _PROGRESS_SECONDS = 1.0
 """How often a stream of events looks for progress, which is not announced."""
@@ -49,23 +54,17 @@ class Resources:
     schema_version: str | None
     """The migration that the code was written for."""
 
-    def submit(self, upload: Upload, form: ClipForm, tenant: str, ticket: Ticket | None) -> tuple[Job, int | None]:
-        """``jobs.submit_job`` in a session of its own."""
-        with self.sessions() as session:
-            job_id = jobs.submit_job(
-                session,
-                self.storage,
-                self.doorbell,
-                tenant=tenant,
-                upload=upload,
-                clip_name=form.clip_name,
-                options=form.options,
-                models=find_models(self.settings.installed_models) if form.options.model else (),
-                guard=self.guard,
-                batch_delay=self.settings.batch_delay,
-                ticket=ticket,
-            )
-            return jobs.get_job(session, job_id, tenant=tenant)
+    @property
+    def intake(self) -> Intake:
+        """What submissions need."""
+        settings = self.settings
+        return Intake(
+            storage=self.storage,
+            doorbell=self.doorbell,
+            guard=self.guard,
+            find_models=lambda: find_models(settings.installed_models),
+            batch_delay=settings.batch_delay,
+        )
 
     @asynccontextmanager
     async def hold_key(self, key: str | None, tenant: str) -> AsyncIterator[Ticket | None]:
@@ -74,16 +73,26 @@ class Resources:
             yield None
             return
         lock = self.settings.upload_timeout
-        ticket = await run_in_threadpool(self._in_session, idempotency.take_key, tenant=tenant, key=key, lock=lock)
+        ticket = await run_in_threadpool(self.in_session, idempotency.take_key, tenant=tenant, key=key, lock=lock)
         try:
             yield ticket
         except BaseException:
-            await run_in_threadpool(self._in_session, idempotency.give_back_key, ticket=ticket)
+            await run_in_threadpool(self.in_session, idempotency.give_back_key, ticket=ticket)
             raise
 
-    def _in_session(self, use_case: Callable[..., Any], **arguments: Any) -> Any:
+    def in_session(
+        self, use_case: Callable[..., Any], *arguments: Any, by: Principal | None = None, **named: Any
+    ) -> Any:
+        """A service in a session of its own, in which somebody acts."""
         with self.sessions() as session:
-            return use_case(session, **arguments)
+            if by is not None:
+                act_as(session, _actor(by))
+            return use_case(session, *arguments, **named)
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds that a request may wait for a job."""
+        return self.settings.wait_max.total_seconds()
 
     async def await_job(self, job_id: UUID, *, tenant: str, seconds: float) -> tuple[Job, int | None]:
         """``jobs.get_job`` once the job has ended, or the time is over; no thread is held while it waits."""
@@ -91,10 +100,10 @@ class Resources:
 
         async def has_ended() -> bool:
             nonlocal found
-            found = await run_in_threadpool(self._in_session, jobs.get_job, job_id=job_id, tenant=tenant)
+            found = await run_in_threadpool(self.in_session, jobs.get_job, job_id=job_id, tenant=tenant)
             return found[0].status.is_final
 
-        if not await has_ended():
+        if not await has_ended() and seconds > 0:
             longest = min(timedelta(seconds=seconds), self.settings.wait_max)
             await self.waiters.wait_until(job_id, has_ended, longest=longest)
         return found
@@ -105,7 +114,7 @@ class Resources:
         with self.waiters.subscribe(job_id) as changed:
             while True:
                 rows, job = await run_in_threadpool(
-                    self._in_session, jobs.list_transitions, job_id=job_id, tenant=tenant, after=after
+                    self.in_session, jobs.list_transitions, job_id=job_id, tenant=tenant, after=after
                 )
                 for row in rows:
                     yield view_transition(row)
@@ -130,10 +139,16 @@ def get_resources(request: Request) -> Resources:
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
 
 
-def get_session(resources: ResourcesDep) -> Iterator[Session]:
-    """A session for one request; services open and commit its transactions."""
+def get_session(request: Request, resources: ResourcesDep) -> Iterator[Session]:
+    """A session for one request, in which its key acts; services open and commit its transactions."""
     with resources.sessions() as session:
+        if principal := getattr(request.state, "principal", None):
+            act_as(session, _actor(principal))
         yield session
+
+
+def _actor(principal: Principal) -> Actor:
+    return Actor(principal.key_id, structlog.contextvars.get_contextvars().get("request_id"))
 
 
 SessionDep = Annotated[Session, Depends(get_session)]
@@ -156,6 +171,16 @@ class Requires:
 Reader = Annotated[Principal, Depends(Requires(Scope.JOBS_READ))]
 Writer = Annotated[Principal, Depends(Requires(Scope.JOBS_WRITE))]
 WebhookWriter = Annotated[Principal, Depends(Requires(Scope.WEBHOOKS_WRITE))]
+Admin = Annotated[Principal, Depends(Requires(Scope.ADMIN))]
+
+
+class PageQuery(Schema):
+    """Which page."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    """Items a page."""
+    cursor: str | None = None
+    """`next_cursor` of the page before."""
 
 
 _DIGITS = "0199c1f27d0a7c3e8a51b0c2d3e4f506"
@@ -176,14 +201,25 @@ def parse_event_id(event_id: Annotated[str, Path(examples=[f"evt_{_DIGITS}"])]) 
     return _parse_id(event_id, "evt")
 
 
+def parse_policy_id(policy_id: Annotated[str, Path(examples=[f"pol_{_DIGITS}"])]) -> UUID:
+    """``pol_<32 hex digits>``, as ``parse_job_id``."""
+    return _parse_id(policy_id, "pol")
+
+
+def parse_batch_id(batch_id: Annotated[str, Path(examples=[f"batch_{_DIGITS}"])]) -> UUID:
+    """``batch_<32 hex digits>``, as ``parse_job_id``."""
+    return _parse_id(batch_id, "batch")
+
+
+def parse_upload_id(upload_id: Annotated[str, Path(examples=[f"up_{_DIGITS}"])]) -> UUID:
+    """``up_<32 hex digits>``, as ``parse_job_id``."""
+    return _parse_id(upload_id, "up")
+
+
 def _parse_id(text: str, prefix: str) -> UUID:
-    found, _, digits = text.partition("_")
-    try:
-        if found == prefix and len(digits) == 32:
-            return UUID(hex=digits)
-    except ValueError:
-        pass
-    raise NotFoundError(f"There is no such thing. An id looks like {prefix}_{_DIGITS}.")
+    if (parsed := parse_id(text, prefix)) is None:
+        raise NotFoundError(f"There is no such thing. An id looks like {prefix}_{_DIGITS}.")
+    return parsed
 
 
 def check_job(session: SessionDep, reader: Reader, job_id: Annotated[UUID, Depends(parse_job_id)]) -> None:
@@ -194,3 +230,6 @@ def check_job(session: SessionDep, reader: Reader, job_id: Annotated[UUID, Depen
 JobId = Annotated[UUID, Depends(parse_job_id)]
 EndpointId = Annotated[UUID, Depends(parse_endpoint_id)]
 EventId = Annotated[UUID, Depends(parse_event_id)]
+PolicyId = Annotated[UUID, Depends(parse_policy_id)]
+BatchId = Annotated[UUID, Depends(parse_batch_id)]
+UploadId = Annotated[UUID, Depends(parse_upload_id)]

@@ -22,7 +22,7 @@ from app.errors import (
     UnmaskError,
 )
 from app.log import make_logger
-from app.schemas import Problem, ProblemField
+from app.problem_schemas import Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
 

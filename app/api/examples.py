@@ -7,7 +7,7 @@ JOB_ID = f"job_{_DIGITS}"
 _AT = "2026-11-23T17:00:00Z"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015" * 2
 
-_MODEL: dict[str, Any] = {"name": "unmask-b3", "version": "0.2.0", "trained": True}
+_MODEL: dict[str, Any] = {"name": "unmask-b3", "version": "0.2.1", "trained": True}
 _FRAME: dict[str, Any] = {
     "track_id": "t0",
     "window": 0,
@@ -53,6 +53,17 @@ _RESULT: dict[str, Any] = {
     },
     "model": _MODEL | {"weights_sha256": _SHA256, "calibrated": True},
     "timings": {"extract_seconds": 0.51, "score_seconds": 0.14},
+    "recommended_action": "review",
+    "policy": {
+        "id": f"pol_{_DIGITS}",
+        "name": "default",
+        "version": 3,
+        "suspicious_at": 0.84,
+        "suspicious_false_positive_rate": 0.1,
+        "manipulated_at": 0.91,
+        "manipulated_false_positive_rate": 0.01,
+        "calibration_sha256": _SHA256,
+    },
 }
 _JOB: dict[str, Any] = {
     "id": JOB_ID,
@@ -60,12 +71,15 @@ _JOB: dict[str, Any] = {
     "status": "succeeded",
     "priority": "live",
     "verdict": "SUSPICIOUS",
+    "recommended_action": "review",
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
     "model": None,
-    "clip": {"name": "clip.mp4", "sha256": _SHA256, "bytes": 1048576, "deleted_at": None},
+    "clip": {"name": "clip.mp4", "url": None, "sha256": _SHA256, "bytes": 1048576, "deleted_at": None},
     "attempts": 1,
     "deduplicated_from": None,
+    "reanalysis_of": None,
+    "batch_id": None,
     "queue_position": None,
     "progress": None,
     "failure": None,
@@ -97,10 +111,104 @@ _ENDPOINT: dict[str, Any] = {
 _SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 (nobody's)
 _CHANGES: dict[str, Any] = {"events": ["job.succeeded", "job.failed"], "payload": "full"}
 
+_JOB_REQUEST: dict[str, Any] = {
+    "source": {"url": "https://cdn.example.com/post-123.mp4"},
+    "options": {"external_id": "post-123"},
+}
+_BATCH: dict[str, Any] = {
+    "id": f"batch_{_DIGITS}",
+    "object": "batch",
+    "status": "partially_failed",
+    "jobs": {"succeeded": 98, "failed": 2},
+    "created_at": _AT,
+    "completed_at": "2026-11-23T17:03:10Z",
+}
+_UPLOAD: dict[str, Any] = {
+    "id": f"up_{_DIGITS}",
+    "object": "upload",
+    "status": "incomplete",
+    "name": "clip.mp4",
+    "bytes": 104857600,
+    "received_bytes": 52428800,
+    "sha256": None,
+    "created_at": _AT,
+    "expires_at": "2026-11-24T17:00:00Z",
+}
+_UPLOAD_URL: dict[str, Any] = {
+    "upload_url": "/v1/direct-uploads/vK3yq0Vn2b3Yx1o9c5T7mPq8rS4tU6wX0zA1bC2dE3f",
+    "upload_url_expires_at": "2026-11-23T17:10:00Z",
+}
+_POLICY_REQUEST: dict[str, Any] = {
+    "name": "default",
+    "description": "tenth of the reals to the moderators, one in a hundred at once",
+    "suspicious_false_positive_rate": 0.1,
+    "manipulated_false_positive_rate": 0.01,
+    "actions": {"manipulated": "block", "suspicious": "review", "authentic": "allow", "not_evaluated": "review"},
+}
+_POLICY: dict[str, Any] = _POLICY_REQUEST | {
+    "id": f"pol_{_DIGITS}",
+    "object": "policy",
+    "version": 3,
+    "created_at": _AT,
+}
+_CALIBRATION: dict[str, Any] = {
+    "model": "unmask-b3",
+    "version": "0.2.1",
+    "calibrated": True,
+    "real_clips": 83,
+    "suspicious_at": 0.89,
+    "suspicious_false_positive_rate": 0.05,
+    "manipulated_at": 0.91,
+    "manipulated_false_positive_rate": 0.01,
+    "operating_points": [
+        {"threshold": 0.91, "false_positive_rate": 0.01, "true_positive_rate": 0.46},
+        {"threshold": 0.84, "false_positive_rate": 0.1, "true_positive_rate": 0.54},
+    ],
+}
 _SAID: dict[str, Any] = {"label": "fake", "category": "face swap", "note": "the original is on the news site"}
 _FEEDBACK: dict[str, Any] = _SAID | {"id": f"fb_{_DIGITS}", "created_at": _AT}
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "AuditPage": {
+        "items": [
+            {
+                "actor": "1f0c9a2b",
+                "action": "job.deleted",
+                "target": JOB_ID,
+                "request_id": "req_0199c1f27d0a7c3e8a51b0c2d3e4f506",
+                "at": _AT,
+            }
+        ],
+        "next_cursor": None,
+    },
+    "Batch": _BATCH,
+    "BatchRequest": {"items": [_JOB_REQUEST]},
+    "CalibrationList": {"items": [_CALIBRATION]},
+    "ClipUpload": _UPLOAD,
+    "ClipUploadWithUrl": _UPLOAD | {"received_bytes": 0} | _UPLOAD_URL,
+    "JobRequest": _JOB_REQUEST,
+    "Policy": _POLICY,
+    "PolicyPage": {"items": [_POLICY], "next_cursor": None},
+    "PolicyRequest": _POLICY_REQUEST,
+    "ReanalysisRequest": {"policy": "strict"},
+    "Simulation": {
+        "jobs": 10000,
+        "flips": 312,
+        "verdicts": {"AUTHENTIC": 9400, "SUSPICIOUS": 500, "MANIPULATED": 100},
+        "verdicts_then": {"AUTHENTIC": 9088, "SUSPICIOUS": 812, "MANIPULATED": 100},
+        "examples": [
+            {
+                "job_id": JOB_ID,
+                "verdict": "AUTHENTIC",
+                "recommended_action": "allow",
+                "verdict_then": "SUSPICIOUS",
+                "recommended_action_then": "review",
+            }
+        ],
+    },
+    "SimulationRequest": {"created_after": _AT, "jobs_max": 10000},
+    "UploadRequest": {"name": "clip.mp4", "bytes": 104857600, "sha256": _SHA256},
+    "UploadUrl": _UPLOAD_URL,
     "Feedback": _FEEDBACK,
     "FeedbackList": {"items": [_FEEDBACK]},
     "FeedbackRequest": _SAID,
@@ -129,7 +237,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "WebhookEndpoint": _ENDPOINT,
     "WebhookEndpointChanges": _CHANGES,
-    "WebhookEndpointList": {"items": [_ENDPOINT]},
+    "WebhookEndpointPage": {"items": [_ENDPOINT], "next_cursor": None},
     "WebhookEndpointRequest": _CHANGES | {"url": _ENDPOINT["url"]},
     "WebhookEndpointWithSecret": _ENDPOINT | {"secret": _SECRET},
     "WebhookEventReference": {"id": f"evt_{_DIGITS}"},

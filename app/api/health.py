@@ -5,7 +5,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.dependencies import Resources, ResourcesDep
 from app.db import repositories
-from app.schemas import Health
+from app.problem_schemas import Health
 
 router = APIRouter(tags=["health"])
 

@@ -1,24 +1,24 @@
 """The routes of jobs: signatures; the work is in services, the looks in views."""
 
-import re
 from collections.abc import AsyncIterator
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import Field
-from starlette.concurrency import run_in_threadpool
 
 from app import schemas
 from app.api import openapi
 from app.api.cursors import decode_position, decode_uuid
-from app.api.dependencies import JobId, Reader, ResourcesDep, SessionDep, Writer, check_job
-from app.api.uploads import declared_bytes, limits_of, receive_clip
-from app.api.views import respond_frames, respond_job, respond_jobs, view_feedback, view_job
+from app.api.dependencies import JobId, PageQuery, Reader, ResourcesDep, SessionDep, Writer, check_job
+from app.api.intake import preferred_wait, take_job
+from app.api.views import respond_frames, respond_job, respond_jobs, respond_submitted, view_feedback, view_job
 from app.db.repositories import JobFilter
+from app.ids import parse_id
 from app.services import jobs
+from app.services.reanalysis import reanalyze
 from app.states import JobStatus, Verdict
-from app.wire import Schema, ShortText, Timestamp
+from app.wire import Sha256, ShortText, Timestamp
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
 
@@ -32,27 +32,21 @@ IdempotencyKey = Annotated[
 Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): wait for the job's end, at most 60.")]
 
 
-class PageQuery(Schema):
-    """Which page."""
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Items a page."""
-    cursor: str | None = None
-    """`next_cursor` of the page before."""
-
-
 class JobQuery(PageQuery):
     """Which jobs."""
 
     status: JobStatus | None = None
     verdict: Verdict | None = None
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    sha256: Sha256 | None = None
     external_id: ShortText | None = None
     created_after: Timestamp | None = None
+    batch_id: ShortText | None = None
 
     def as_filter(self) -> JobFilter:
         """The conditions without the page."""
-        return JobFilter(**self.model_dump(exclude={"limit", "cursor"}))
+        # An id that is none is one of nothing.
+        batch_id = (parse_id(self.batch_id, "batch") or UUID(int=0)) if self.batch_id else None
+        return JobFilter(**self.model_dump(exclude={"limit", "cursor", "batch_id"}), batch_id=batch_id)
 
 
 @router.post("", status_code=202, summary="Submit a clip", **openapi.SUBMIT)
@@ -65,29 +59,16 @@ async def submit_job(
 ) -> Response:
     """Queues a job for the clip and answers at once. Poll `Location` until the job's status is final.
 
+    The clip comes with the request, or the request names where it is: a URL, an upload in pieces that is complete, or
+    the SHA-256 of a clip that a job of yours holds.
+
     With `Prefer: wait=30` the answer is the finished job (200), if it ends within that time.
     """
-    limits = limits_of(resources.settings)
-    expected_bytes = declared_bytes(request, limits)
     async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
-        with resources.storage.begin_upload(expected_bytes=expected_bytes) as upload:
-            form = await receive_clip(request, upload, limits)
-            job = await run_in_threadpool(resources.submit, upload, form, writer.tenant, ticket)
-    seconds = _preferred_wait(prefer)
-    if seconds is not None:
-        job = await resources.await_job(job[0].id, tenant=writer.tenant, seconds=seconds)
-    has_ended = seconds is not None and job[0].status.is_final
-    response = respond_job(request, view_job(*job), status_code=200 if has_ended else 202)
-    if seconds is not None:
-        waited = min(seconds, resources.settings.wait_max.total_seconds())
-        response.headers["Preference-Applied"] = f"wait={waited:g}"
-    return response
-
-
-def _preferred_wait(prefer: str) -> float | None:
-    """``wait`` of a ``Prefer`` header (RFC 7240), in seconds."""
-    found = re.search(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?(?:$|[,;\s])", prefer)
-    return float(found[1]) if found else None
+        job_id = await take_job(request, resources, writer, ticket)
+    seconds = preferred_wait(prefer)
+    job = await resources.await_job(job_id, tenant=writer.tenant, seconds=seconds or 0)
+    return respond_submitted(request, view_job(*job), waited=seconds and min(seconds, resources.longest_wait))
 
 
 @router.get("", summary="List jobs", response_model=schemas.JobPage)
@@ -167,6 +148,19 @@ def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: Jo
     """Ends a queued or running job at once; 409 `not_cancelable` where it has ended."""
     jobs.cancel_job(session, job_id, tenant=writer.tenant)
     return respond_job(request, view_job(*jobs.get_job(session, job_id, tenant=writer.tenant)))
+
+
+@router.post("/{job_id}:reanalyze", status_code=202, summary="Look at a clip again", **openapi.REANALYZE)
+def reanalyze_job(
+    request: Request, resources: ResourcesDep, writer: Writer, job_id: JobId, body: schemas.ReanalysisRequest
+) -> Response:
+    """Makes a new job, `reanalysis_of` this one; the old result stays as it is.
+
+    With a policy alone the answer is the finished job (200): its probabilities are judged anew. With a model the clip
+    is queued again, if it is still kept. Where the verdict differs, the webhooks get `job.verdict_changed`.
+    """
+    new_id = resources.in_session(reanalyze, resources.intake, job_id, by=writer, tenant=writer.tenant, request=body)
+    return respond_submitted(request, view_job(*resources.in_session(jobs.get_job, new_id, tenant=writer.tenant)))
 
 
 @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=openapi.problems(404, 410))

@@ -4,14 +4,19 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
 
-from app import schemas
+from app import problem_schemas, schemas
+from app.api.auth import UPLOAD_URLS
 from app.api.examples import EXAMPLES, JOB_ID
-from app.api.uploads import OPTIONS_HEADER
+from app.api.receiving import OPTIONS_HEADER, PIECE
 
 _SCHEMAS = "#/components/schemas/{model}"
 _MAKERS = {
     ("/v1/jobs", "post", "202"): "job_id",
+    ("/v1/batches", "post", "202"): "batch_id",
+    ("/v1/policies", "post", "201"): "policy_id",
+    ("/v1/uploads", "post", "201"): "upload_id",
     ("/v1/webhook-endpoints", "post", "201"): "endpoint_id",
     ("/v1/webhook-endpoints/{endpoint_id}:test", "post", "202"): "event_id",
 }
@@ -21,14 +26,14 @@ _PROBLEM_DESCRIPTIONS = {
     400: "`invalid_request`: malformed; `errors` point at the fields",
     401: "`unauthorized`: the API key is missing or unknown",
     403: "`forbidden_scope`: the API key may not do this",
-    404: "`not_found`: there is no such job",
+    404: "`not_found`: there is no such thing, or it belongs to somebody else",
     408: "`request_timeout`: the upload went silent",
-    409: "`not_cancelable`, `no_result`, `endpoint_exists` and others: does not fit what there is",
+    409: "`not_cancelable`, `no_result`, `upload_incomplete` and others: does not fit what there is",
     410: "`gone_deleted`: the job was deleted",
     413: "`clip_too_large`: more bytes than the service takes",
     415: "`unsupported_media`: not a video container that the service reads",
-    422: "`idempotency_mismatch`: the Idempotency-Key was used for another submission",
-    429: "`rate_limited`: more requests than the key may send; try again after `Retry-After`",
+    422: "`idempotency_mismatch` or `checksum_mismatch`: not what was sent or announced before",
+    429: "`rate_limited` or `quota_exceeded`: more than the key may send; try again after `Retry-After`",
     503: "`overloaded`: the database does not answer; try again after `Retry-After`",
     507: "`storage_full`: there is no room for the clip",
 }
@@ -42,7 +47,7 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
     components = document["components"]
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
-    problem = schemas.Problem.model_json_schema(ref_template=_SCHEMAS)
+    problem = problem_schemas.Problem.model_json_schema(ref_template=_SCHEMAS)
     components["schemas"] |= problem.pop("$defs") | {"Problem": problem}
     components["securitySchemes"] = {
         "ApiKey": {"type": "http", "scheme": "bearer", "description": "The API key, `umk_...`."}
@@ -52,7 +57,7 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
             _share_problems(operation["responses"], components.setdefault("responses", {}))
-            if path.startswith("/v1"):
+            if path.startswith("/v1") and not path.startswith(UPLOAD_URLS):
                 operation["security"] = [{"ApiKey": []}]
     for name, example in EXAMPLES.items():
         components["schemas"][name]["examples"] = [example]
@@ -119,7 +124,7 @@ SUBMIT: dict[str, Any] = {
         200: {"model": schemas.Job, "description": "The job has ended within the time of `Prefer`"},
         202: {"description": "The job is queued"},
     }
-    | problems(408, 409, 410, 413, 415, 422, 507),
+    | problems(404, 408, 409, 410, 413, 415, 422, 507),
     "openapi_extra": {
         "parameters": [
             {
@@ -139,11 +144,12 @@ SUBMIT: dict[str, Any] = {
                         "required": ["file"],
                         "properties": {
                             "file": {"type": "string", "format": "binary", "description": "The clip."},
-                            "options": schemas.JobOptions.model_json_schema(),
+                            "options": {"$ref": _SCHEMAS.format(model="JobOptions")},
                         },
                     },
                     "encoding": {"options": {"contentType": "application/json"}},
                 },
+                "application/json": {"schema": {"$ref": _SCHEMAS.format(model="JobRequest")}},
                 "application/octet-stream": {
                     "schema": {"type": "string", "format": "binary", "description": "The clip."}
                 },
@@ -161,6 +167,33 @@ READ_JOB: dict[str, Any] = {
 }
 READ_RESULT: dict[str, Any] = {"responses": problems(404, 409, 410)}
 FEEDBACK: dict[str, Any] = {"responses": problems(404, 410)}
+REANALYZE: dict[str, Any] = {
+    "response_model": schemas.Job,
+    "responses": {
+        200: {"model": schemas.Job, "description": "The new job has ended: a policy judged what was there"},
+        202: {"description": "The new job is queued"},
+    }
+    | problems(404, 409, 410),
+}
+_OFFSETS: dict[str, Any] = {
+    "Upload-Offset": {"description": "Bytes that are there.", "schema": {"type": "integer"}},
+    "Upload-Length": {"description": "Bytes that there will be.", "schema": {"type": "integer"}},
+}
+ASK_OFFSET: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {200: {"description": "How far the upload is", "headers": _OFFSETS}} | problems(415, 422),
+}
+SEND_PIECE: dict[str, Any] = {
+    "response_class": Response,
+    "responses": {204: {"description": "The piece is stored", "headers": _OFFSETS}}
+    | problems(408, 409, 413, 415, 422, 507),
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "content": {PIECE: {"schema": {"type": "string", "format": "binary", "description": "The piece."}}},
+        }
+    },
+}
 CANCEL: dict[str, Any] = {"responses": problems(404, 409, 410)}
 READ_FRAMES: dict[str, Any] = {
     "response_model": schemas.FramePage,

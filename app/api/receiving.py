@@ -5,10 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
@@ -16,21 +16,20 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 
 from app.api.error_handlers import field_errors
+from app.containers import SNIFF_BYTES, check_head
 from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutError, UnsupportedMediaError
-from app.schemas import JobOptions
 from app.settings import Settings
 from app.storage import Upload
+from app.submission_schemas import JobOptions, JobRequest
 
 OPTIONS_HEADER = "Unmask-Options"
-SNIFF_BYTES = 512
+PIECE = "application/offset+octet-stream"
+"""The media type of a piece in the tus protocol."""
 _NAME_MAX = 255
 _FORM_OVERHEAD_BYTES = 16 * 2**10
 """What boundaries and part headers may add to the clip and the options."""
 
-_VIDEO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-_IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"M4A ", b"M4B ")
-_TS_PACKETS = ((0, 188), (4, 192))
-"""Where the sync byte stands, and the packet length, of MPEG-TS and of M2TS."""
+Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(slots=True)
@@ -88,7 +87,7 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
     sink = _make_sink(request, limits)
     head = b""
     received_bytes = 0
-    async for chunk in _body(request, limits):
+    async for chunk in read_body(request, limits):
         received_bytes += len(chunk)
         _check_length(received_bytes, limits)
         clip_bytes = sink.feed(chunk)
@@ -97,23 +96,27 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
         if len(head) < SNIFF_BYTES and clip_bytes:
             head += clip_bytes[: SNIFF_BYTES - len(head)]
             if len(head) == SNIFF_BYTES:
-                _check_head(head)
+                check_head(head)
         if clip_bytes:
             await run_in_threadpool(upload.write, clip_bytes)
     form = sink.finish()
-    _check_head(head)
+    check_head(head)
     return form
 
 
-def is_video(head: bytes) -> bool:
-    """Whether a file that starts so may be MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."""
-    if head[4:8] == b"ftyp":
-        return head[8:12] not in _IMAGE_BRANDS
-    if head[4:8] in _VIDEO_BOXES or head.startswith(b"\x1a\x45\xdf\xa3"):
-        return True
-    if head[:4] == b"RIFF":
-        return head[8:12] == b"AVI "
-    return any(head[at : at + 1] == b"G" == head[at + step : at + step + 1] for at, step in _TS_PACKETS)
+def is_json(request: Request) -> bool:
+    """Whether the body names a clip instead of being one."""
+    return parse_options_header(request.headers.get("content-type", ""))[0] == b"application/json"
+
+
+async def receive_source(request: Request, limits: UploadLimits) -> JobRequest:
+    """Reads a body that names its clip. Raises InvalidRequestError, RequestTimeoutError."""
+    body = bytearray()
+    async for chunk in read_body(request, limits):
+        body += chunk
+        if len(body) > limits.options_max_bytes:
+            raise InvalidRequestError(f"The body may have {limits.options_max_bytes} bytes.")
+    return _parse(JobRequest, bytes(body), prefix="")
 
 
 def _check_length(body_bytes: int, limits: UploadLimits) -> None:
@@ -121,20 +124,12 @@ def _check_length(body_bytes: int, limits: UploadLimits) -> None:
         raise _too_large(limits)
 
 
-def _check_head(head: bytes) -> None:
-    if not head:
-        raise UnsupportedMediaError("The clip has no bytes. Send the video file itself.")
-    if not is_video(head):
-        raise UnsupportedMediaError(
-            "This is not a video file that we read. Send MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."
-        )
-
-
 def _too_large(limits: UploadLimits) -> ClipTooLargeError:
     return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one.")
 
 
-async def _body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """The pieces of a body as they come. Raises RequestTimeoutError."""
     stream = request.stream()
     deadline = time.monotonic() + limits.total_timeout.total_seconds()
     while True:
@@ -156,16 +151,17 @@ def _make_sink(request: Request, limits: UploadLimits) -> _Sink:
     if content_type == b"application/octet-stream":
         return _RawSink(request.headers.get(OPTIONS_HEADER, "{}"))
     raise UnsupportedMediaError(
-        "Send the clip as multipart/form-data (parts 'file' and 'options') or as application/octet-stream."
+        "Send the clip as multipart/form-data (parts 'file' and 'options') or as application/octet-stream, "
+        "or name its source as application/json."
     )
 
 
-def _parse_options(text: str | bytes, *, prefix: str) -> JobOptions:
+def _parse(model: type[Model], text: str | bytes, *, prefix: str) -> Model:
     try:
-        return JobOptions.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         raise InvalidRequestError(
-            "The options are not valid; 'errors' names the fields.",
+            "Some fields are not valid; 'errors' names them.",
             errors=field_errors(error.errors(), prefix=prefix),
         ) from error
 
@@ -174,7 +170,7 @@ class _RawSink:
     """The body is the clip; its options stand in a header."""
 
     def __init__(self, options: str) -> None:
-        self._form = ClipForm(options=_parse_options(options, prefix="/options"))
+        self._form = ClipForm(options=_parse(JobOptions, options, prefix="/options"))
 
     def feed(self, chunk: bytes) -> bytes:
         return chunk
@@ -223,7 +219,7 @@ class _MultipartSink:
             raise InvalidRequestError("The multipart body ends too early. Send the clip again.")
         if "file" not in self._seen:
             raise InvalidRequestError("The form has no part named 'file'. Put the clip there.")
-        options = _parse_options(bytes(self._options), prefix="/options") if self._options else JobOptions()
+        options = _parse(JobOptions, bytes(self._options), prefix="/options") if self._options else JobOptions()
         return ClipForm(clip_name=self._clip_name, options=options)
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
+from app.api.auth import UPLOAD_URLS
 from app.api.error_handlers import problem_response
 from app.errors import InternalError
 from app.log import make_logger
@@ -45,7 +46,7 @@ class RequestContextMiddleware:
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
-                self._log.exception("request_failed", path=scope["path"])
+                self._log.exception("request_failed", path=_without_secret(scope["path"]))
                 if status:
                     raise  # the answer had begun: only the broken connection can tell
                 await _internal(scope["path"])(scope, receive, send_with_id)
@@ -54,10 +55,14 @@ class RequestContextMiddleware:
                     self._log.info(
                         "request",
                         method=scope["method"],
-                        path=scope["path"],
+                        path=_without_secret(scope["path"]),
                         status=status,
                         seconds=round(time.perf_counter() - start, 3),
                     )
+
+
+def _without_secret(path: str) -> str:
+    return f"{UPLOAD_URLS}..." if path.startswith(UPLOAD_URLS) else path
 
 
 def _internal(path: str) -> JSONResponse:

@@ -28,14 +28,21 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         status=job.status,
         priority=job.priority,
         verdict=job.verdict,
+        recommended_action=job.result.payload["recommended_action"] if job.result else None,
         external_id=job.external_id,
         metadata=job.client_metadata,
         model=job.model,
         clip=schemas.ClipSummary(
-            name=job.clip_name, sha256=job.clip_sha256, bytes=job.clip_bytes, deleted_at=job.clip_deleted_at
+            name=job.clip_name,
+            url=job.clip_url,
+            sha256=job.clip_sha256,
+            bytes=job.clip_bytes,
+            deleted_at=job.clip_deleted_at,
         ),
         attempts=job.attempt,
         deduplicated_from=format_job_id(job.deduplicated_from) if job.deduplicated_from else None,
+        reanalysis_of=format_job_id(job.reanalysis_of) if job.reanalysis_of else None,
+        batch_id=f"batch_{job.batch_id.hex}" if job.batch_id else None,
         queue_position=queue_position,
         progress=view_progress(job),
         failure=_view_failure(job),
@@ -85,13 +92,21 @@ def respond_job(request: Request, job: schemas.Job, *, status_code: int = 200) -
     """A job with ETag (304 where the client has it already) and, until the job ends, Retry-After."""
     headers = {} if job.status.is_final else {"Retry-After": str(_POLL_AFTER_SECONDS)}
     if status_code == 202:
-        headers["Location"] = job.links.self
         return _respond_json(job, status_code=202, headers=headers)
     headers["ETag"] = f'"{hashlib.sha256(job.model_dump_json().encode()).hexdigest()[:32]}"'
     known = request.headers.get("if-none-match", "")
     if known == "*" or headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
         return Response(status_code=304, headers=headers)
     return _respond_json(job, headers=headers)
+
+
+def respond_submitted(request: Request, job: schemas.Job, *, waited: float | None = None) -> Response:
+    """A job that was asked for: 200 where it has ended, else 202; ``Preference-Applied`` says how long was waited."""
+    response = respond_job(request, job, status_code=200 if job.status.is_final else 202)
+    response.headers["Location"] = job.links.self
+    if waited is not None:
+        response.headers["Preference-Applied"] = f"wait={waited:g}"
+    return response
 
 
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:

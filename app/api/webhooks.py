@@ -7,9 +7,8 @@ from fastapi import APIRouter, Query
 
 from app import webhook_schemas as schemas
 from app.api import openapi
-from app.api.cursors import decode_position, encode_cursor, split_page
-from app.api.dependencies import EndpointId, EventId, ResourcesDep, SessionDep, WebhookWriter
-from app.api.jobs import PageQuery
+from app.api.cursors import decode_position, decode_uuid, encode_cursor, split_page
+from app.api.dependencies import EndpointId, EventId, PageQuery, ResourcesDep, SessionDep, WebhookWriter
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint
 from app.services import webhooks
 
@@ -30,10 +29,15 @@ def create_endpoint(
 
 
 @endpoints.get("", summary="List webhook endpoints")
-def list_endpoints(session: SessionDep, writer: WebhookWriter) -> schemas.WebhookEndpointList:
-    """All of them, also those that jobs named by `webhook_url`."""
-    found = webhooks.list_endpoints(session, tenant=writer.tenant)
-    return schemas.WebhookEndpointList(items=[_view(endpoint) for endpoint in found])
+def list_endpoints(
+    session: SessionDep, writer: WebhookWriter, query: Annotated[PageQuery, Query()]
+) -> schemas.WebhookEndpointPage:
+    """Also those that jobs named by `webhook_url`."""
+    after = decode_uuid(query.cursor)
+    rows = webhooks.list_endpoints(session, tenant=writer.tenant, after=after, limit=query.limit + 1)
+    page, last = split_page(rows, limit=query.limit)
+    cursor = encode_cursor(last.id) if last else None
+    return schemas.WebhookEndpointPage(items=[_view(endpoint) for endpoint in page], next_cursor=cursor)
 
 
 @endpoints.get("/{endpoint_id}", summary="Read a webhook endpoint", responses=_NOT_FOUND)
@@ -62,7 +66,7 @@ def delete_endpoint(session: SessionDep, writer: WebhookWriter, endpoint_id: End
 @endpoints.get("/{endpoint_id}/secret", summary="Read the secret", responses=_NOT_FOUND)
 def get_secret(session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId) -> schemas.WebhookSecret:
     """For endpoints that a job named, whose registration had no answer to show it in."""
-    return _view_secret(webhooks.get_endpoint(session, endpoint_id, tenant=writer.tenant))
+    return _view_secret(webhooks.read_secret(session, endpoint_id, tenant=writer.tenant))
 
 
 @endpoints.post("/{endpoint_id}:rotate-secret", summary="Replace the secret", responses=_NOT_FOUND)

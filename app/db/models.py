@@ -1,21 +1,10 @@
-"""The tables of jobs: transitions, results, frames, feedback; API keys, idempotency keys."""
+"""The tables of jobs: transitions, results and what they were judged by, frames, feedback."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    CheckConstraint,
-    ForeignKey,
-    Identity,
-    Index,
-    Text,
-    func,
-    text,
-    true,
-)
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
@@ -72,9 +61,16 @@ class Job(Base):
         ForeignKey("webhook_endpoints.id", ondelete="SET NULL"), index=True
     )
     """The endpoint that the job named."""
+    policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"))
+    """What turns probabilities into a verdict; None: the model's own thresholds."""
+    batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id", ondelete="SET NULL"), index=True)
+    reanalysis_of: Mapped[UUID | None]
+    """The job whose clip this one looks at again."""
     clip_name: Mapped[str | None]
-    clip_sha256: Mapped[str] = mapped_column(index=True)
-    clip_bytes: Mapped[int] = mapped_column(BigInteger)
+    clip_url: Mapped[str | None]
+    """Where a worker gets the clip, and has got it once there is a SHA-256."""
+    clip_sha256: Mapped[str | None] = mapped_column(index=True)
+    clip_bytes: Mapped[int | None] = mapped_column(BigInteger)
     clip_deleted_at: Mapped[datetime | None]
     """When the file was deleted; the result may outlive it."""
 
@@ -135,7 +131,7 @@ class Job(Base):
         """Leaves a tombstone: what the client said about the clip goes, the fact that there was a job stays."""
         self.deleted_at = at
         self.clip_deleted_at = self.clip_deleted_at or at
-        self.clip_name = self.external_id = None
+        self.clip_name = self.clip_url = self.external_id = None
         self.client_metadata = {}
 
 
@@ -161,8 +157,21 @@ class Result(Base):
     attempt: Mapped[int]
     payload: Mapped[dict[str, Any]]
     """``schemas.Result`` as JSON."""
-    detector_sha256: Mapped[str | None]
+    detector_sha256: Mapped[str]
     """Names all that the result depends on beside the clip: weights, configuration, calibration."""
+    calibration_sha256: Mapped[str] = mapped_column(ForeignKey("calibrations.sha256"))
+    """What its thresholds were taken from."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Calibration(Base):
+    """What thresholds of a model cost: kept with the first result, so that old results can be judged anew."""
+
+    __tablename__ = "calibrations"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    payload: Mapped[dict[str, Any]]
+    """``policy_schemas.Calibration`` as JSON."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -190,39 +199,3 @@ class Feedback(Base):
     key_id: Mapped[str]
     """The API key that it came with."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class ApiKey(Base):
-    """A key that clients send, by the part of it that may be shown; of its secret only a digest is kept."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    tenant: Mapped[str]
-    name: Mapped[str]
-    """What its owner calls it."""
-    digest: Mapped[bytes]
-    """HMAC-SHA256 of the secret with the pepper of the settings."""
-    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    expires_at: Mapped[datetime | None]
-    revoked_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
-    """To the minute."""
-
-
-class IdempotencyKey(Base):
-    """A key that a client sent with a submission: the same key makes no second job."""
-
-    __tablename__ = "idempotency_keys"
-
-    tenant: Mapped[str] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(primary_key=True)
-    token: Mapped[UUID]
-    """Of the request that has it in hand."""
-    fingerprint: Mapped[str | None]
-    """Of what was submitted with it; None while that is on its way."""
-    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
-    locked_until: Mapped[datetime]
-    """A request that has not ended by then never will."""
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

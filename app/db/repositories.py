@@ -1,4 +1,4 @@
-"""All SQL of the service. A repository takes a session and never commits."""
+"""The SQL of jobs; ``submissions``, ``tenants``, ``webhooks`` have the rest. None of it ever commits."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -7,13 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, delete, event, false, func, insert, literal, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    event,
+    false,
+    func,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import InstrumentedAttribute, Mapper, Session, joinedload
 
 from app.db import webhooks
-from app.db.models import ApiKey, Feedback, FrameScore, IdempotencyKey, Job, Result, Transition
+from app.db.models import Feedback, Job, Transition
+from app.db.submission_models import ClipUpload
 from app.states import JobStatus, Phase, Verdict
 
 JOB_CHANNEL = "unmask_jobs"
@@ -36,6 +47,7 @@ class JobFilter:
     sha256: str | None = None
     external_id: str | None = None
     created_after: datetime | None = None
+    batch_id: UUID | None = None
 
 
 def database_time(session: Session) -> datetime:
@@ -71,6 +83,7 @@ def list_jobs(session: Session, *, tenant: str, where: JobFilter, before: UUID |
         (operator.eq, Job.clip_sha256, where.sha256),
         (operator.eq, Job.external_id, where.external_id),
         (operator.gt, Job.created_at, where.created_after),
+        (operator.eq, Job.batch_id, where.batch_id),
         (operator.lt, Job.id, before),
     ]
     chosen = [compare(column, value) for compare, column, value in conditions if value is not None]
@@ -156,73 +169,22 @@ def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> S
     return session.execute(query.order_by(Job.turn_at, Job.id).limit(limit)).scalars().all()
 
 
-def find_twin(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
-    """The newest job of the same tenant whose result for the same bytes came from the same detector."""
-    query = (
-        select(Job)
-        .join(Job.result)
-        .where(
-            Job.tenant == job.tenant,
-            Job.clip_sha256 == job.clip_sha256,
-            Job.deleted_at.is_(None),
-            Result.detector_sha256 == detector_sha256,
-        )
-    )
-    # Locked, so that it is not deleted while its result is copied.
-    return session.scalars(query.order_by(Job.id.desc()).limit(1).with_for_update(of=Job, read=True)).one_or_none()
-
-
-def copy_result(session: Session, source: Job, target: Job) -> None:
-    """Gives a job the result and the frames of another one."""
-    results = select(literal(target.id), literal(target.attempt), Result.payload, Result.detector_sha256)
-    frames = select(literal(target.id), FrameScore.position, FrameScore.payload)
-    session.execute(
-        insert(Result).from_select(
-            ["job_id", "attempt", "payload", "detector_sha256"], results.where(Result.job_id == source.id)
-        )
-    )
-    session.execute(
-        insert(FrameScore).from_select(["job_id", "position", "payload"], frames.where(FrameScore.job_id == source.id))
-    )
-
-
-def add_result(
-    session: Session, job: Job, *, payload: dict[str, Any], frames: Sequence[dict[str, Any]], detector_sha256: str
-) -> None:
-    """Stores a result with its frames."""
-    session.add(Result(job_id=job.id, attempt=job.attempt, payload=payload, detector_sha256=detector_sha256))
-    rows = [{"job_id": job.id, "position": position, "payload": row} for position, row in enumerate(frames)]
-    if rows:
-        session.execute(insert(FrameScore), rows)
-
-
-def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Sequence[FrameScore]:
-    """Frames behind a position, in the order of the clip."""
-    query = select(FrameScore).where(FrameScore.job_id == job_id, FrameScore.position > after)
-    return session.execute(query.order_by(FrameScore.position).limit(limit)).scalars().all()
-
-
-def delete_result(session: Session, job_id: UUID) -> None:
-    """Removes the result, the frames, and what was said of the clip."""
-    for table in (FrameScore, Result, Feedback):
-        session.execute(delete(table).where(table.job_id == job_id))
-
-
-def lock_clip(session: Session, sha256: str) -> None:
-    """Until the transaction ends, nobody else keeps or deletes the clip with these bytes."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(sha256, 0))))
-
-
-def is_clip_used(session: Session, sha256: str) -> bool:
-    """True while a job holds these bytes."""
-    query = select(Job.id).where(Job.clip_sha256 == sha256, Job.clip_deleted_at.is_(None)).limit(1)
-    return session.execute(query).scalar_one_or_none() is not None
+def lock(session: Session, name: str) -> None:
+    """Until the transaction ends, nobody else has the lock of this name; the SHA-256 of a clip guards its file."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def list_used_clips(session: Session, sha256s: Sequence[str]) -> set[str]:
-    """Those of these bytes that a job holds."""
-    query = select(Job.clip_sha256).where(Job.clip_sha256.in_(sha256s), Job.clip_deleted_at.is_(None))
-    return set(session.scalars(query))
+    """Those of these bytes that a job or an upload holds."""
+    jobs = select(Job.clip_sha256).where(Job.clip_sha256.in_(sha256s), Job.clip_deleted_at.is_(None))
+    uploads = select(ClipUpload.clip_sha256).where(ClipUpload.clip_sha256.in_(sha256s))
+    return {sha256 for sha256 in session.execute(union(jobs, uploads)).scalars() if sha256}
+
+
+def find_holder(session: Session, sha256: str, *, tenant: str) -> Job | None:
+    """The newest job of a tenant that holds these bytes, locked so that it goes on doing so."""
+    query = select(Job).where(Job.tenant == tenant, Job.clip_sha256 == sha256, Job.clip_deleted_at.is_(None))
+    return session.scalars(query.order_by(Job.id.desc()).limit(1).with_for_update(read=True)).one_or_none()
 
 
 def find_schema_version(session: Session) -> str | None:
@@ -231,43 +193,6 @@ def find_schema_version(session: Session) -> str | None:
         return None
     version: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
     return version
-
-
-def find_key(session: Session, key_id: str) -> ApiKey | None:
-    """An API key by its id, whether it is still valid or not."""
-    return session.get(ApiKey, key_id)
-
-
-def list_keys(session: Session) -> Sequence[ApiKey]:
-    """All API keys, of all tenants."""
-    return session.scalars(select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)).all()
-
-
-def take_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID, lock: timedelta) -> IdempotencyKey:
-    """The row of a key: with this token where it is new or its request is overdue, else as it is."""
-    until = func.clock_timestamp() + lock
-    mine = upsert(IdempotencyKey).values(tenant=tenant, key=key, token=token, locked_until=until)
-    is_overdue = and_(IdempotencyKey.job_id.is_(None), IdempotencyKey.locked_until < func.clock_timestamp())
-    session.execute(
-        mine.on_conflict_do_update(
-            index_elements=["tenant", "key"], set_={"token": token, "locked_until": until}, where=is_overdue
-        )
-    )
-    row: IdempotencyKey = session.get_one(IdempotencyKey, (tenant, key))
-    return row
-
-
-def find_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID) -> IdempotencyKey | None:
-    """The row of a key, locked, if this request has it in hand."""
-    query = select(IdempotencyKey).where(
-        IdempotencyKey.tenant == tenant, IdempotencyKey.key == key, IdempotencyKey.token == token
-    )
-    return session.scalars(query.with_for_update()).one_or_none()
-
-
-def delete_idempotency_keys(session: Session, *, older_than: timedelta) -> None:
-    """Forgets keys that are too old for a client to repeat them."""
-    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.clock_timestamp() - older_than))
 
 
 def list_transitions(session: Session, job_id: UUID, *, after: int) -> Sequence[Transition]:

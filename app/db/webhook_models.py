@@ -53,8 +53,9 @@ class WebhookEvent(Base):
     endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
     type: Mapped[EventType] = mapped_column(words(EventType))
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    """Whom it is about, if it is about a job."""
     data: Mapped[dict[str, Any] | None]
-    """What it says, where it is not about a job."""
+    """What it says beside what is told of the job."""
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     """Deliveries since it happened, or since it was replayed."""
     next_at: Mapped[datetime | None]

@@ -6,7 +6,23 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, any_, case, delete, func, insert, literal, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.engine import Connection
@@ -15,6 +31,8 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 from app.db.models import Job, Transition
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
+
+_EVENT_COLUMNS = ["id", "endpoint_id", "type", "job_id", "data", "next_at"]
 
 
 def add_events_of_transition(connection: Connection, transition: Transition) -> None:
@@ -41,16 +59,16 @@ def _events_of_job(job_id: UUID, kind: EventType, data: dict[str, Any] | None = 
         # An endpoint that is being deleted drops out, instead of failing the job's transaction by its foreign key.
         .with_for_update(read=True, key_share=True, of=WebhookEndpoint)
     )
-    return insert(WebhookEvent).from_select(["id", "endpoint_id", "type", "job_id", "data", "next_at"], chosen)
+    return insert(WebhookEvent).from_select(_EVENT_COLUMNS, chosen)
 
 
-def _wanting(kind: EventType, job_id: UUID, data: dict[str, Any] | None) -> Select[Any]:
+def _wanting(kind: EventType, job_id: UUID | None, data: dict[str, Any] | None) -> Select[Any]:
     told = null() if data is None else literal(data, JSONB)
     columns = (
         func.gen_random_uuid(),
         WebhookEndpoint.id,
         literal(kind.value),
-        literal(job_id),
+        literal(job_id, Uuid),
         told,
         func.clock_timestamp(),
     )
@@ -58,7 +76,8 @@ def _wanting(kind: EventType, job_id: UUID, data: dict[str, Any] | None) -> Sele
 
 
 def _hears(kind: EventType) -> ColumnElement[bool]:
-    return or_(WebhookEndpoint.events.is_(None), literal(kind.value) == any_(WebhookEndpoint.events))
+    wants_all = false() if kind is EventType.JOB_PROGRESS else WebhookEndpoint.events.is_(None)
+    return or_(wants_all, literal(kind.value) == any_(WebhookEndpoint.events))
 
 
 def add_event(session: Session, endpoint: WebhookEndpoint, kind: EventType, data: dict[str, Any]) -> WebhookEvent:
@@ -67,6 +86,12 @@ def add_event(session: Session, endpoint: WebhookEndpoint, kind: EventType, data
     session.add(added)
     session.flush()
     return added
+
+
+def add_tenant_event(session: Session, tenant: str, kind: EventType, data: dict[str, Any]) -> None:
+    """Tells the endpoints for all jobs of a tenant of something that is about no single job."""
+    chosen = _wanting(kind, None, data).where(WebhookEndpoint.tenant == tenant, WebhookEndpoint.jobs == WebhookJobs.ALL)
+    session.execute(insert(WebhookEvent).from_select(_EVENT_COLUMNS, chosen))
 
 
 def list_others(session: Session, endpoint: WebhookEndpoint) -> Sequence[WebhookEndpoint]:
@@ -87,10 +112,12 @@ def find_endpoint(session: Session, endpoint_id: UUID, *, tenant: str, lock: boo
     return session.scalars(query.with_for_update(key_share=True) if lock else query).one_or_none()
 
 
-def list_endpoints(session: Session, *, tenant: str) -> Sequence[WebhookEndpoint]:
+def list_endpoints(session: Session, *, tenant: str, after: UUID | None, limit: int) -> Sequence[WebhookEndpoint]:
     """The endpoints of a tenant, the oldest first."""
-    query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant).order_by(WebhookEndpoint.id)
-    return session.scalars(query).all()
+    query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant)
+    if after is not None:
+        query = query.where(WebhookEndpoint.id > after)
+    return session.scalars(query.order_by(WebhookEndpoint.id).limit(limit)).all()
 
 
 def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
@@ -162,21 +189,25 @@ def claim_due(
         busy: How many of an endpoint are on their way.
     """
     rank = func.row_number().over(partition_by=WebhookEvent.endpoint_id, order_by=WebhookEvent.next_at)
+    is_failing = WebhookEndpoint.failing_since.is_not(None)
+    # Endpoints that fail get one thread each, and the threads that the others leave: they may all be hanging.
+    share = case((is_failing, 1), else_=a_endpoint)
     on_their_way = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
     place = (rank + on_their_way).label("place")
     ranked = (
-        select(WebhookEvent.id, place)
+        select(WebhookEvent.id, place, share.label("share"))
         .join(WebhookEvent.endpoint)
         .where(WebhookEvent.next_at <= func.clock_timestamp(), WebhookEndpoint.disabled_at.is_(None))
         .subquery()
     )
     query = (
         select(WebhookEvent)
-        .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= a_endpoint)))
+        .join(WebhookEvent.endpoint)
+        .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= ranked.c.share)))
         .where(WebhookEvent.next_at <= func.clock_timestamp())  # again: another courier may have been faster
-        .order_by(WebhookEvent.next_at)
+        .order_by(is_failing, WebhookEvent.next_at)
         .limit(limit)
-        .options(joinedload(WebhookEvent.endpoint, innerjoin=True))
+        .options(contains_eager(WebhookEvent.endpoint))
     )
     claimed = session.scalars(query.with_for_update(of=WebhookEvent, skip_locked=True)).all()
     for found in claimed:

@@ -8,9 +8,14 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories
-from app.db.models import Job
-from app.states import FailureCode, JobStatus, Phase, Verdict
+from app.db import repositories, results
+from app.db.models import Job, Result
+from app.db.webhooks import add_job_event
+from app.policy_schemas import Calibration
+from app.services import policies
+from app.services.reanalysis import tell_of_change
+from app.states import EventType, FailureCode, JobStatus, Phase
+from app.storage import ClipStorage, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,27 @@ class Attempt:
     job_id: UUID
     number: int
     worker: str
-    clip_sha256: str
+    clip_sha256: str | None
+    """None: the clip has still to be fetched from ``clip_url``."""
+    clip_url: str | None
     model: str | None
     """The installed model that was asked for; None: the worker's default."""
     may_reuse: bool
     """Whether a finished result for the same bytes will do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a detector found, ready to be stored."""
+
+    payload: dict[str, Any]
+    """``schemas.Finding`` as JSON."""
+    frames: Sequence[dict[str, Any]]
+    """``schemas.Frame`` as JSON, in the order of the clip."""
+    detector_sha256: str
+    """Names the detector."""
+    calibration: Calibration
+    """Of its model."""
 
 
 def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | None:
@@ -44,17 +65,42 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
             number=job.attempt,
             worker=worker,
             clip_sha256=job.clip_sha256,
+            clip_url=job.clip_url,
             model=job.model,
             may_reuse=job.may_reuse,
         )
 
 
 def renew_lease(
-    session: Session, attempt: Attempt, *, lease: timedelta, progress: tuple[Phase, int, int | None]
+    session: Session, attempt: Attempt, *, lease: timedelta, progress: tuple[Phase, int, int | None], tell: bool
 ) -> bool:
-    """The heartbeat. False: the job was canceled, deleted, or given to another worker; stop the work."""
+    """The heartbeat; ``tell`` sends the progress to the webhooks that want it.
+
+    False: the job was canceled, deleted, or given to another worker; stop the work.
+    """
     with session.begin():
-        return repositories.renew_lease(session, attempt.job_id, attempt=attempt.number, lease=lease, progress=progress)
+        job_id = attempt.job_id
+        is_ours = repositories.renew_lease(session, job_id, attempt=attempt.number, lease=lease, progress=progress)
+        if is_ours and tell:
+            phase, done, total = progress
+            add_job_event(session, job_id, EventType.JOB_PROGRESS, {"phase": phase, "done": done, "total": total})
+        return is_ours
+
+
+def keep_fetched(session: Session, storage: ClipStorage, attempt: Attempt, upload: Upload) -> str | None:
+    """Stores the clip that an attempt has fetched; returns its SHA-256. None: the attempt came too late.
+
+    Raises StorageFullError: the clip could not be written to the disk.
+    """
+    sha256 = upload.finish()
+    with session.begin():
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        if job is None:
+            return None
+        job.clip_sha256, job.clip_bytes = sha256, upload.size_bytes
+        repositories.lock(session, sha256)
+        storage.keep(upload, sha256)
+        return sha256
 
 
 def reuse_result(session: Session, attempt: Attempt, *, detector_sha256: str) -> bool:
@@ -67,31 +113,34 @@ def reuse_result(session: Session, attempt: Attempt, *, detector_sha256: str) ->
     """
     with session.begin():
         job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
-        twin = job and repositories.find_twin(session, job, detector_sha256=detector_sha256)
+        twin = job and results.find_twin(session, job, detector_sha256=detector_sha256)
         if job is None or twin is None:
             return False
-        job.verdict, job.deduplicated_from = twin.verdict, twin.deduplicated_from or twin.id
-        repositories.copy_result(session, twin, job)
-        session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session), worker=attempt.worker))
+        assert twin.result  # it was found by it
+        job.deduplicated_from = twin.deduplicated_from or twin.id
+        _end_with(session, job, twin.result, attempt)
+        results.copy_frames(session, twin, job)
         return True
 
 
-def succeed(
-    session: Session,
-    attempt: Attempt,
-    *,
-    verdict: Verdict,
-    payload: dict[str, Any],
-    frames: Sequence[dict[str, Any]],
-    detector_sha256: str,
-) -> bool:
-    """Stores the result. False: the attempt came too late, nothing was stored."""
+def succeed(session: Session, attempt: Attempt, found: Found) -> bool:
+    """Stores the result, judged by the job's policy. False: the attempt came too late, nothing was stored."""
     with session.begin():
-        job = _move(session, attempt, JobStatus.SUCCEEDED)
-        if job is not None:
-            job.verdict = verdict
-            repositories.add_result(session, job, payload=payload, frames=frames, detector_sha256=detector_sha256)
-        return job is not None
+        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        if job is None:
+            return False
+        sha256 = found.calibration.sha256
+        results.add_calibration(session, sha256=sha256, payload=found.calibration.model_dump(mode="json"))
+        result = Result(payload=found.payload, detector_sha256=found.detector_sha256, calibration_sha256=sha256)
+        _end_with(session, job, result, attempt)
+        results.add_frames(session, job, found.frames)
+        return True
+
+
+def _end_with(session: Session, job: Job, result: Result, attempt: Attempt) -> None:
+    policies.give_result(session, job, result)
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session), worker=attempt.worker))
+    tell_of_change(session, job)
 
 
 def fail(session: Session, attempt: Attempt, *, code: FailureCode, message: str, retryable: bool) -> bool:

@@ -157,7 +157,8 @@ def _describe_job(job: Job, kind: EventType) -> dict[str, Any]:
     }
     if kind is EventType.JOB_SUCCEEDED:
         described["verdict"] = job.verdict
-        described["probability"] = job.result.payload["probability"] if job.result else None
+        for name in ("probability", "recommended_action"):
+            described[name] = job.result.payload[name] if job.result else None
     if kind is EventType.JOB_FAILED:
         described["failure"] = {"code": job.failure_code, "retryable": job.failure_retryable}
     return described

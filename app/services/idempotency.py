@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.db import repositories
+from app.db import submissions
 from app.errors import IdempotencyInProgressError, IdempotencyMismatchError
-from app.schemas import JobOptions
+from app.submission_schemas import JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,28 @@ class Ticket:
     key: str
     token: UUID
     job_id: UUID | None
+    batch_id: UUID | None
     fingerprint: str | None
 
-    def check(self, fingerprint: str) -> None:
-        """Raises IdempotencyMismatchError where the key belongs to another submission."""
-        if fingerprint != self.fingerprint:
+    @property
+    def is_used(self) -> bool:
+        """Whether something was submitted with the key before."""
+        return self.job_id is not None or self.batch_id is not None
+
+    def job_of(self, fingerprint: str) -> UUID:
+        """The job that was submitted. Raises IdempotencyMismatchError where the key belongs to something else."""
+        return self._find(self.job_id, fingerprint)
+
+    def batch_of(self, fingerprint: str) -> UUID:
+        """The batch that was submitted. Raises as ``job_of``."""
+        return self._find(self.batch_id, fingerprint)
+
+    def _find(self, found: UUID | None, fingerprint: str) -> UUID:
+        if found is None or fingerprint != self.fingerprint:
             raise IdempotencyMismatchError(
                 "This Idempotency-Key was used with another clip or other options. Use a new key for a new submission."
             )
+        return found
 
 
 def take_key(session: Session, *, tenant: str, key: str, lock: timedelta) -> Ticket:
@@ -38,34 +52,38 @@ def take_key(session: Session, *, tenant: str, key: str, lock: timedelta) -> Tic
     """
     token = uuid7()
     with session.begin():
-        row = repositories.take_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
-        if row.job_id is None and row.token != token:
+        row = submissions.take_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
+        ticket = Ticket(tenant, key, token, row.job_id, row.batch_id, row.fingerprint)
+        if not ticket.is_used and row.token != token:
             raise IdempotencyInProgressError(
                 "A request with this Idempotency-Key is on its way. Wait for its answer, or try again.",
                 retry_after_seconds=1,
             )
-        return Ticket(tenant, key, token, row.job_id, row.fingerprint)
+        return ticket
 
 
-def use_key(session: Session, ticket: Ticket, *, job_id: UUID, fingerprint: str) -> None:
-    """Ties a key to the job that was just made, in the job's transaction.
+def use_key(
+    session: Session, ticket: Ticket, *, fingerprint: str, job_id: UUID | None = None, batch_id: UUID | None = None
+) -> None:
+    """Ties a key to the job or the batch that was just made, in its transaction.
 
     Raises IdempotencyInProgressError: the request took so long that another one has the key now.
     """
-    row = repositories.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
+    row = submissions.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
     if row is None:
         raise IdempotencyInProgressError("Another request with this Idempotency-Key has overtaken this one.")
-    row.job_id, row.fingerprint = job_id, fingerprint
+    row.job_id, row.batch_id, row.fingerprint = job_id, batch_id, fingerprint
 
 
 def give_back_key(session: Session, ticket: Ticket) -> None:
     """Frees a key whose request failed, so that it can be sent again at once."""
     with session.begin():
-        row = repositories.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
-        if row is not None and row.job_id is None:
+        row = submissions.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
+        if row is not None and row.job_id is None and row.batch_id is None:
             session.delete(row)
 
 
-def fingerprint_of(clip_sha256: str, options: JobOptions) -> str:
-    """What must be equal for two submissions to be the same."""
-    return hashlib.sha256(f"{clip_sha256} {options.model_dump_json()}".encode()).hexdigest()
+def fingerprint_of(what: str, options: JobOptions | None) -> str:
+    """What must be equal for two submissions to be the same: the clip or where it is, and the options."""
+    said = options.model_dump_json() if options else ""
+    return hashlib.sha256(f"{what} {said}".encode()).hexdigest()

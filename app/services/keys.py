@@ -4,14 +4,16 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories
-from app.db.models import ApiKey
+from app.db import repositories, tenants
+from app.db.tenant_models import ApiKey
 from app.errors import NotFoundError
+from app.services import audit
 from app.states import Scope
 
 DEFAULT_TENANT = "default"
@@ -22,8 +24,17 @@ _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 """A write at every request would cost more than it tells."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyLimits:
+    """How much a key may send; None: what the settings say."""
+
+    rate_limit: str | None = None
+    jobs_per_day: int | None = None
+    bytes_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal(KeyLimits):
     """Who asks, and what they may do."""
 
     tenant: str
@@ -39,35 +50,45 @@ OPERATOR = Principal(tenant=DEFAULT_TENANT, key_id="operator", scopes=frozenset(
 """Who sends the key of the settings."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest(KeyLimits):
+    """A key that is to be made."""
+
+    name: str
+    """What it is for."""
+    scopes: Iterable[Scope]
+    lifetime: timedelta | None = None
+
+
 def create_key(
     session: Session,
+    request: KeyRequest,
     *,
     tenant: str,
-    name: str,
-    scopes: Iterable[Scope],
-    lifetime: timedelta | None,
     pepper: str,
 ) -> tuple[ApiKey, str]:
     """Makes a key; returns it with the text that clients send, which cannot be had again."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     with session.begin():
-        expires_at = repositories.database_time(session) + lifetime if lifetime else None
+        expires_at = repositories.database_time(session) + request.lifetime if request.lifetime else None
         key = ApiKey(
             id=key_id,
             tenant=tenant,
-            name=name,
+            name=request.name,
             digest=_digest(secret, pepper),
-            scopes=sorted(scopes),
+            scopes=sorted(request.scopes),
             expires_at=expires_at,
+            **_limits_of(request),
         )
         session.add(key)
+        audit.note(session, "key.created", key_id, tenant=tenant)
     return key, f"{_PREFIX}_{key_id}_{secret}"
 
 
 def list_keys(session: Session) -> Sequence[ApiKey]:
     """All keys."""
     with session.begin():
-        return repositories.list_keys(session)
+        return tenants.list_keys(session)
 
 
 def describe_validity(key: ApiKey) -> str:
@@ -80,10 +101,11 @@ def describe_validity(key: ApiKey) -> str:
 def revoke_key(session: Session, key_id: str) -> None:
     """Ends a key at once. Raises NotFoundError."""
     with session.begin():
-        key = repositories.find_key(session, key_id)
+        key = tenants.find_key(session, key_id)
         if key is None:
             raise NotFoundError(f"There is no key {key_id!r}. 'unmask keys list' shows their ids.")
         key.revoked_at = key.revoked_at or repositories.database_time(session)
+        audit.note(session, "key.revoked", key_id, tenant=key.tenant)
 
 
 def authenticate(session: Session, presented: str, *, pepper: str) -> Principal | None:
@@ -93,7 +115,7 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
     if prefix != _PREFIX or not secret or not key_id.isalnum():
         return None
     with session.begin():
-        key = repositories.find_key(session, key_id)
+        key = tenants.find_key(session, key_id)
         # An unknown id takes as long as a wrong secret.
         is_right = hmac.compare_digest(_digest(secret, pepper), key.digest if key else bytes(32))
         now = repositories.database_time(session)
@@ -101,7 +123,12 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
             return None
         if key.last_used_at is None or now - key.last_used_at > _USE_IS_NOTED_EVERY:
             key.last_used_at = now
-        return Principal(tenant=key.tenant, key_id=key.id, scopes=frozenset(map(Scope, key.scopes)))
+        scopes = frozenset(map(Scope, key.scopes))
+        return Principal(tenant=key.tenant, key_id=key.id, scopes=scopes, **_limits_of(key))
+
+
+def _limits_of(holder: KeyLimits | ApiKey) -> dict[str, Any]:
+    return {field.name: getattr(holder, field.name) for field in fields(KeyLimits)}
 
 
 def _digest(secret: str, pepper: str) -> bytes:

@@ -6,9 +6,10 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, webhooks
+from app.db import repositories, results, submissions, tenants, webhooks
 from app.db.models import Job
 from app.log import make_logger
+from app.services import audit
 from app.settings import Settings
 from app.states import EventType
 from app.storage import ClipStorage
@@ -33,10 +34,23 @@ class Retention:
         settings = self._settings
         self._delete_ended(session, "clip_deleted", _let_go, older_than=settings.clip_retention, with_clip=True)
         if settings.result_retention is not None:
-            self._delete_ended(session, "job_deleted", bury, older_than=settings.result_retention, with_clip=False)
+            self._delete_ended(session, "job_deleted", _bury, older_than=settings.result_retention, with_clip=False)
         with session.begin():
             webhooks.delete_old(session, older_than=settings.webhook_retention, limit=_A_SWEEP)
+        self._delete_uploads(session)
+        with session.begin():
+            tenants.delete_audit_events(session, older_than=settings.audit_retention)
         self._delete_orphans(session)
+
+    def _delete_uploads(self, session: Session) -> None:
+        with session.begin():
+            expired = submissions.list_expired_uploads(session, limit=_A_SWEEP)
+            for upload in expired:
+                session.delete(upload)
+        for upload in expired:
+            self._storage.partial.delete(upload.public_id)
+            if upload.clip_sha256:
+                forget_clip(session, self._storage, upload.clip_sha256)
 
     def _delete_ended(
         self,
@@ -53,7 +67,8 @@ class Retention:
             for job in jobs:
                 delete(session, job)
         for job in jobs:
-            forget_clip(session, self._storage, job.clip_sha256)
+            if job.clip_sha256:
+                forget_clip(session, self._storage, job.clip_sha256)
             self._log.info(event, job_id=job.public_id)
 
     def _delete_orphans(self, session: Session) -> None:
@@ -69,10 +84,15 @@ class Retention:
             self._log.warning("orphan_deleted", clip_sha256=sha256)
 
 
+def _bury(session: Session, job: Job) -> None:
+    bury(session, job)
+    audit.note(session, "job.deleted", job.public_id, tenant=job.tenant)
+
+
 def bury(session: Session, job: Job) -> None:
     """Leaves a tombstone of a job that has ended, in the caller's transaction; ``forget_clip`` comes after it."""
     job.bury(at=repositories.database_time(session))
-    repositories.delete_result(session, job.id)
+    results.delete_result(session, job.id)
     webhooks.blank_events(session, job.id)
     webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
 
@@ -83,12 +103,13 @@ def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:
     Only after a commit: a job that could not be deleted still needs its clip.
     """
     with session.begin():
-        repositories.lock_clip(session, sha256)
-        if not repositories.is_clip_used(session, sha256):
+        repositories.lock(session, sha256)
+        if not repositories.list_used_clips(session, [sha256]):
             storage.delete_clip(sha256)
 
 
 def _let_go(session: Session, job: Job) -> None:
     """The job holds its clip no longer; its result stays."""
     job.clip_deleted_at = repositories.database_time(session)
+    audit.note(session, "clip.deleted", job.public_id, tenant=job.tenant)
     webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)

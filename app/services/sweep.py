@@ -7,9 +7,10 @@ from datetime import timedelta
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.broker import Doorbell
-from app.db import repositories
+from app.db import repositories, submissions
 from app.db.models import Job
 from app.log import make_logger
+from app.services.batches import complete_batches
 from app.states import FailureCode, JobStatus
 
 _KEYS_ARE_KEPT = timedelta(days=1)
@@ -85,8 +86,11 @@ class Sweeper:
             for job in expire_late_jobs(session):
                 self._log.info("job_expired", job_id=job.public_id)
         with self._sessions() as session, session.begin():
-            repositories.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
+            submissions.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
             waiting = repositories.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)
+        with self._sessions() as session:
+            for batch in complete_batches(session):
+                self._log.info("batch_completed", batch_id=batch.id, status=batch.status)
         with self._sessions() as session:
             self._also(session)
         if waiting and self._doorbell.is_silent():

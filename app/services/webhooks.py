@@ -14,6 +14,7 @@ from app.db import repositories, webhooks
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.egress import EgressRefusedError, Guard
 from app.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
+from app.services import audit
 from app.states import EventType, WebhookJobs
 
 _SECRET_BYTES = 32
@@ -32,6 +33,7 @@ def create_endpoint(session: Session, guard: Guard, *, tenant: str, url: str, **
         endpoint = _make_endpoint(tenant=tenant, url=url, **properties)
         if not webhooks.add_endpoint(session, endpoint):
             raise EndpointExistsError("There is an endpoint with this URL. Change it with PATCH.")
+        audit.note(session, "webhook_endpoint.created", endpoint.public_id, tenant=tenant)
         return _existing(webhooks.find_endpoint(session, endpoint.id, tenant=tenant))
 
 
@@ -48,10 +50,10 @@ def check_url(guard: Guard, url: str, *, pointer: str) -> None:
         raise InvalidRequestError(str(error), errors=[FieldError(pointer, str(error))]) from error
 
 
-def list_endpoints(session: Session, *, tenant: str) -> Sequence[WebhookEndpoint]:
-    """A tenant's endpoints."""
+def list_endpoints(session: Session, *, tenant: str, after: UUID | None, limit: int) -> Sequence[WebhookEndpoint]:
+    """A tenant's endpoints, the oldest first."""
     with session.begin():
-        return webhooks.list_endpoints(session, tenant=tenant)
+        return webhooks.list_endpoints(session, tenant=tenant, after=after, limit=limit)
 
 
 def get_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEndpoint:
@@ -66,6 +68,7 @@ def update_endpoint(
     """Changes an endpoint; one that is enabled again begins with a clean slate. Raises NotFoundError."""
     with session.begin():
         endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
+        audit.note(session, "webhook_endpoint.changed", endpoint.public_id, tenant=tenant)
         for name, value in changes.items():
             setattr(endpoint, name, value)
         if enabled is False and endpoint.disabled_at is None:
@@ -78,7 +81,9 @@ def update_endpoint(
 def delete_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> None:
     """Removes an endpoint with its events. Raises NotFoundError."""
     with session.begin():
-        session.delete(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True)))
+        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
+        audit.note(session, "webhook_endpoint.deleted", endpoint.public_id, tenant=tenant)
+        session.delete(endpoint)
 
 
 def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: timedelta) -> WebhookEndpoint:
@@ -88,6 +93,15 @@ def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: 
         endpoint.previous_secret = endpoint.secret
         endpoint.previous_secret_until = repositories.database_time(session) + overlap
         endpoint.secret = _make_secret()
+        audit.note(session, "webhook_endpoint.secret_rotated", endpoint.public_id, tenant=tenant)
+        return endpoint
+
+
+def read_secret(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEndpoint:
+    """An endpoint whose secret somebody wants to see. Raises NotFoundError."""
+    with session.begin():
+        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
+        audit.note(session, "webhook_endpoint.secret_read", endpoint.public_id, tenant=tenant)
         return endpoint
 
 
@@ -95,6 +109,7 @@ def send_test(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEve
     """Sends an event that says nothing. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
         endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
+        audit.note(session, "webhook_endpoint.tested", endpoint.public_id, tenant=tenant)
         return webhooks.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
 
 
@@ -114,6 +129,7 @@ def replay_event(session: Session, event_id: UUID, *, tenant: str) -> None:
         if event is None:
             raise NotFoundError("There is no such event. The deliveries of an endpoint show their ids.")
         _enabled(event.endpoint)
+        audit.note(session, "webhook_event.replayed", event.public_id, tenant=tenant)
         event.next_at, event.attempts, event.delivered_at = repositories.database_time(session), 0, None
 
 
@@ -124,12 +140,14 @@ def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime
     """
     with session.begin():
         endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
+        audit.note(session, "webhook_endpoint.recovered", endpoint.public_id, tenant=tenant)
         return webhooks.requeue_undelivered(session, endpoint.id, since=since)
 
 
 def disable(session: Session, endpoint: WebhookEndpoint, *, reason: str, at: datetime) -> None:
     """Sends nothing more to an endpoint and tells the tenant's others, in the caller's transaction."""
     endpoint.disabled_at, endpoint.disabled_reason = at, reason
+    audit.note(session, "webhook_endpoint.disabled", endpoint.public_id, tenant=endpoint.tenant)
     webhooks.stop_events(session, endpoint.id)
     data = {"endpoint_id": endpoint.public_id, "url": endpoint.url, "reason": reason}
     for other in webhooks.list_others(session, endpoint):

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.main import create_app
 from app.services import attempts
 from app.settings import Settings
-from app.states import FailureCode, Verdict
+from app.states import FailureCode
 from app.storage import make_storage
 from tests.conftest import API_KEY
-from tests.factories import make_frame, make_result
+from tests.factories import make_found
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
 Sessions = sessionmaker[Session]
@@ -34,19 +34,12 @@ def submit(api: TestClient, content: bytes = MP4, **options: Any) -> dict[str, A
     return job
 
 
-def finish(sessions: Sessions, frames: int = 0) -> None:
+def finish(sessions: Sessions, frames: int = 0, probability: float | None = 0.27) -> None:
     """What a worker would do with the next job."""
     with sessions() as session:
         attempt = attempts.claim_job(session, worker="w", lease=timedelta(minutes=1))
         assert attempt is not None
-        attempts.succeed(
-            session,
-            attempt,
-            verdict=Verdict.AUTHENTIC,
-            payload=make_result().model_dump(mode="json"),
-            frames=[make_frame(pts_seconds=index / 25).model_dump(mode="json") for index in range(frames)],
-            detector_sha256="0" * 64,
-        )
+        attempts.succeed(session, attempt, make_found(frames=frames, probability=probability))
 
 
 def problem(response: Any, status: int, code: str) -> dict[str, Any]:

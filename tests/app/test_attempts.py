@@ -23,6 +23,7 @@ from app.services.keys import DEFAULT_TENANT
 from app.services.sweep import expire_late_jobs, requeue_lost_jobs
 from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
 from app.storage import ClipStorage
+from tests.factories import make_found
 
 DETECTOR = "d" * 64
 Sessions = sessionmaker[Session]
@@ -53,14 +54,7 @@ def must_claim(sessions: Sessions) -> Attempt:
 
 def succeed(sessions: Sessions, attempt: Attempt) -> bool:
     with sessions() as session:
-        return attempts.succeed(
-            session,
-            attempt,
-            verdict=Verdict.AUTHENTIC,
-            payload={},
-            frames=[{"a": 1}, {"a": 2}],
-            detector_sha256=DETECTOR,
-        )
+        return attempts.succeed(session, attempt, make_found(frames=2, detector_sha256=DETECTOR))
 
 
 def requeue(sessions: Sessions, max_attempts: int = 3) -> list[JobStatus]:
@@ -104,9 +98,8 @@ def test_a_result_is_stored_with_its_frames_and_history(sessions: Sessions) -> N
     job = read(sessions, job_id)
     assert (job.status, job.verdict, job.lease_until) == (JobStatus.SUCCEEDED, Verdict.AUTHENTIC, None)
     with sessions() as session:
-        assert [
-            row.payload for row in jobs.list_frames(session, job_id, tenant=DEFAULT_TENANT, after=-1, limit=10)
-        ] == [{"a": 1}, {"a": 2}]
+        rows = jobs.list_frames(session, job_id, tenant=DEFAULT_TENANT, after=-1, limit=10)
+    assert [row.payload["pts_seconds"] for row in rows] == [0.0, 0.04]
     with sessions() as session:
         history = session.scalars(select(Transition).order_by(Transition.id)).all()
     assert [(row.status, row.attempt, row.worker) for row in history] == [
@@ -125,7 +118,7 @@ def test_a_late_result_is_dropped(sessions: Sessions) -> None:
     assert second is not None
     assert not succeed(sessions, late)
     with sessions() as session:
-        assert not attempts.renew_lease(session, late, lease=LEASE, progress=PROGRESS)
+        assert not attempts.renew_lease(session, late, lease=LEASE, progress=PROGRESS, tell=False)
     assert succeed(sessions, second)
     assert not succeed(sessions, second)
     job = read(sessions, job_id)
@@ -159,7 +152,7 @@ def test_a_heartbeat_keeps_the_lease_and_shows_progress(sessions: Sessions) -> N
     attempt = claim(sessions, lease=timedelta(seconds=0.05))
     assert attempt is not None
     with sessions() as session:
-        assert attempts.renew_lease(session, attempt, lease=LEASE, progress=PROGRESS)
+        assert attempts.renew_lease(session, attempt, lease=LEASE, progress=PROGRESS, tell=False)
     assert requeue(sessions) == []
     job = read(sessions, job_id)
     assert (job.phase, job.progress_done, job.progress_total) == PROGRESS
@@ -227,7 +220,7 @@ class JobLife(RuleBasedStateMachine):
             elif outcome == "release":
                 attempts.release(session, attempt)
             elif outcome == "renew":
-                attempts.renew_lease(session, attempt, lease=LEASE, progress=PROGRESS)
+                attempts.renew_lease(session, attempt, lease=LEASE, progress=PROGRESS, tell=False)
             elif outcome == "cancel":
                 with suppress(NotCancelableError):
                     jobs.cancel_job(session, attempt.job_id, tenant=DEFAULT_TENANT)
@@ -299,7 +292,7 @@ def test_a_twin_gives_its_result(sessions: Sessions) -> None:
     assert (job.status, job.verdict, job.deduplicated_from) == (JobStatus.SUCCEEDED, Verdict.AUTHENTIC, first)
     with sessions() as session:
         rows = jobs.list_frames(session, second, tenant=DEFAULT_TENANT, after=-1, limit=10)
-    assert [row.payload for row in rows] == [{"a": 1}, {"a": 2}]
+    assert [row.payload["pts_seconds"] for row in rows] == [0.0, 0.04]
 
 
 def test_only_a_twin_of_the_same_tenant_with_the_same_bytes_will_do(sessions: Sessions, storage: ClipStorage) -> None:

@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from app import errors
 from app.errors import UnmaskError
 from app.settings import MissingSettingError, Settings, describe_invalid, require_settings
-from app.states import FailureCode, JobStatus, ReasonCode, Verdict
+from app.states import EventType, FailureCode, JobStatus, ReasonCode, RecommendedAction, Verdict
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_the_readme_says_what_the_settings_say() -> None:
         assert field.description in row, name
 
 
-@pytest.mark.parametrize("words", [FailureCode, JobStatus, ReasonCode, Verdict])
+@pytest.mark.parametrize("words", [EventType, FailureCode, JobStatus, ReasonCode, RecommendedAction, Verdict])
 def test_the_readme_explains_every_word(words: type[StrEnum]) -> None:
     text = (ROOT / "README.md").read_text()
     assert [word for word in words if f"`{word}`" not in text] == []

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 from uuid_utils.compat import uuid7
 
-from app.db.models import IdempotencyKey
+from app.db.submission_models import IdempotencyKey
 from app.errors import IdempotencyInProgressError
 from app.services import idempotency
 from app.services.keys import DEFAULT_TENANT

@@ -12,12 +12,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from app.api.rate_limits import RateLimiter
-from app.db.models import ApiKey
+from app.db.tenant_models import ApiKey
 from app.main import create_app
 from app.services import keys
+from app.services.keys import KeyRequest, Principal
 from app.settings import Settings
 from app.states import Scope
-from tests.app.test_api import Sessions, finish, problem, submit
+from tests.app.test_api import MP4, Sessions, finish, problem, submit
 from tests.conftest import API_KEY
 
 MakeKey = Callable[..., dict[str, str]]
@@ -35,11 +36,10 @@ def app(settings: Settings, sessions: Sessions) -> Iterator[TestClient]:
 def make_key(sessions: Sessions) -> MakeKey:
     """Makes a key and gives the header that carries it."""
 
-    def make(*scopes: Scope, tenant: str = "acme", lifetime: timedelta | None = None) -> dict[str, str]:
+    def make(*scopes: Scope, tenant: str = "acme", lifetime: timedelta | None = None, **limits: Any) -> dict[str, str]:
         with sessions() as session:
-            _, text = keys.create_key(
-                session, tenant=tenant, name="test", scopes=scopes, lifetime=lifetime, pepper=API_KEY
-            )
+            request = KeyRequest(name="test", scopes=scopes, lifetime=lifetime, **limits)
+            _, text = keys.create_key(session, request, tenant=tenant, pepper=API_KEY)
         return {"Authorization": f"Bearer {text}"}
 
     return make
@@ -107,6 +107,8 @@ def test_another_pepper_opens_nothing(settings: Settings, make_key: MakeKey) -> 
 
 _BODIES = {
     "/feedback": {"label": "fake"},
+    ":reanalyze": {"policy": "default"},
+    ":simulate": {},
     ":recover": {"since": "2026-01-01T00:00:00Z"},
     ":rotate-secret": {},
     "patch": {"description": "taken"},
@@ -118,13 +120,22 @@ def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key
     endpoint = app.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/"}, headers=ours).json()
     job = upload(app, ours)
     finish(sessions, frames=3)
-    event = app.post(f"/v1/webhook-endpoints/{endpoint['id']}:test", headers=ours).json()
-    ids = {"job_id": job["id"], "endpoint_id": endpoint["id"], "event_id": event["id"]}
-    unknown = {"job_id": f"job_{0:032}", "endpoint_id": f"we_{0:032}", "event_id": f"evt_{0:032}"}
+    made = {
+        "job_id": job,
+        "endpoint_id": endpoint,
+        "event_id": app.post(f"/v1/webhook-endpoints/{endpoint['id']}:test", headers=ours).json(),
+        "policy_id": app.post("/v1/policies", json={"name": "default"}, headers=ours).json(),
+        "upload_id": app.post("/v1/uploads", json={"bytes": 100}, headers=ours).json(),
+        "batch_id": app.post(
+            "/v1/batches", json={"items": [{"source": {"sha256": job["clip"]["sha256"]}}]}, headers=ours
+        ).json(),
+    }
+    ids = {parameter: found["id"] for parameter, found in made.items()}
+    unknown = {parameter: f"{found.partition('_')[0]}_{0:032}" for parameter, found in ids.items()}
     asked = 0
     for path, operations in app.get("/openapi.json").json()["paths"].items():
         for method in operations:
-            if "{" not in path:
+            if "{" not in path or "security" not in operations[method]:
                 continue
             body = next((body for end, body in _BODIES.items() if path.endswith(end) or method == end), None)
             answers = [
@@ -133,10 +144,14 @@ def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key
             known, foreign = (problem(answer, 404, "not_found") for answer in answers)
             assert known["detail"] == foreign["detail"]
             asked += 1
-    assert asked == 17
-    for listing in ("/v1/jobs", "/v1/webhook-endpoints"):
+    assert asked == 24
+    for listing in ("/v1/jobs", "/v1/webhook-endpoints", "/v1/policies"):
         assert app.get(listing, headers=theirs).json()["items"] == []
-        assert len(app.get(listing, headers=ours).json()["items"]) == 1
+        assert app.get(listing, headers=ours).json()["items"] != []
+    (line,) = app.get("/v1/audit-events", headers=theirs).json()["items"]
+    assert line["action"] == "key.created"
+    for source in ({"sha256": job["clip"]["sha256"]}, {"upload_id": ids["upload_id"]}):
+        problem(app.post("/v1/jobs", json={"source": source}, headers=theirs), 404, "not_found")
     assert app.get(f"/v1/webhook-endpoints/{endpoint['id']}", headers=ours).json()["description"] is None
 
 
@@ -152,9 +167,40 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings,
         assert app.get("/v1/jobs", headers=calm).status_code == 200
 
 
+def test_a_key_has_quotas_of_its_own(app: TestClient, make_key: MakeKey) -> None:
+    poor, rich = (
+        make_key(Scope.ADMIN, jobs_per_day=2, bytes_per_day=10_000, rate_limit="100/minute"),
+        make_key(Scope.ADMIN),
+    )
+    assert app.get("/v1/jobs", headers=poor).headers["ratelimit-limit"] == "100"
+    for _ in range(2):
+        upload(app, poor)
+    files: Any = {"file": ("a.mp4", MP4)}
+    body = problem(app.post("/v1/jobs", files=files, headers=poor), 429, "quota_exceeded")
+    assert "2 jobs a day" in body["detail"]
+    item = {"source": {"url": "https://cdn.example/a.mp4"}}
+    problem(app.post("/v1/batches", json={"items": [item]}, headers=poor), 429, "quota_exceeded")
+    body = problem(app.post("/v1/uploads", json={"bytes": 9_900}, headers=poor), 429, "quota_exceeded")
+    assert "10000 bytes a day" in body["detail"]
+    assert app.post("/v1/uploads", json={"bytes": 9_000}, headers=poor).status_code == 201
+    upload(app, rich)
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_bytes_count_whether_they_are_declared_or_not(app: TestClient, make_key: MakeKey, is_declared: bool) -> None:
+    poor = make_key(Scope.ADMIN, bytes_per_day=len(MP4) + 50)
+    headers = poor | {"Content-Type": "application/octet-stream"}
+    send = [app.post("/v1/jobs", content=MP4 if is_declared else iter([MP4]), headers=headers) for _ in range(2)]
+    assert send[0].status_code == 202
+    problem(send[1], 429, "quota_exceeded")
+    assert len(app.get("/v1/jobs", headers=poor).json()["items"]) == 1
+
+
 def test_without_redis_nobody_is_refused() -> None:
-    limiter = RateLimiter("redis://127.0.0.1:9", "1/hour")
-    assert [limiter.take("k") for _ in range(3)] == [None, None, None]
+    limiter = RateLimiter("redis://127.0.0.1:9", rate="1/hour", jobs_per_day=1, bytes_per_day=1)
+    somebody = Principal(tenant="acme", key_id="k", scopes=frozenset())
+    assert [limiter.take(somebody) for _ in range(3)] == [None, None, None]
+    limiter.take_jobs(somebody, 1000)
 
 
 def test_the_command_line_makes_lists_and_revokes_keys(settings: Settings, app: TestClient, tmp_path: Any) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.api.uploads import ClipForm, UploadLimits, is_video, receive_clip
+from app.api.receiving import ClipForm, UploadLimits, receive_clip
+from app.containers import is_video
 from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutError, UnmaskError, UnsupportedMediaError
 from app.storage import ClipStorage
 
@@ -120,7 +121,7 @@ def test_a_hostile_name_is_only_text(tmp_path: Path, name: str) -> None:
         (form((FILE, HEAD), ('name="evil"', b"")), InvalidRequestError, "unknown part"),
         (form((FILE, HEAD))[:-6], InvalidRequestError, "ends too early"),
         (b"garbage" * 20, InvalidRequestError, "malformed"),
-        (form((FILE, HEAD), (OPTIONS, b"not json")), InvalidRequestError, "options"),
+        (form((FILE, HEAD), (OPTIONS, b"not json")), InvalidRequestError, "fields"),
         (form((FILE, HEAD), (OPTIONS, b" " * 101)), InvalidRequestError, "100 bytes"),
         (form((FILE, b"")), UnsupportedMediaError, "no bytes"),
         (form((FILE, b"%PDF-1.7")), UnsupportedMediaError, "not a video"),

@@ -1,9 +1,7 @@
 """Webhooks: signed, retried, logged, replayed; a receiver that is broken harms nobody else."""
 
 import time
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
 from typing import Any
 
 import pytest
@@ -21,51 +19,19 @@ from app.services.retention import Retention
 from app.settings import Settings
 from app.states import FailureCode
 from app.storage import make_storage
+from tests.app.conftest import Deliver
 from tests.app.test_api import Sessions, finish, problem, submit
 from tests.conftest import API_KEY
 from tests.factories import make_frame
 from tests.fixtures.receiver import Receiver, receiver
 from tests.waiting import wait_until
 
-Deliver = Callable[[], None]
 ENDPOINTS = "/v1/webhook-endpoints"
 
 
 @pytest.fixture
-def hook_settings(settings: Settings) -> Settings:
-    """Retries at once, three times; receivers on this machine are allowed."""
-    delays = (timedelta(milliseconds=1),) * 3
-    changes = {"egress_allow": (ip_network("127.0.0.0/8"),), "webhook_retry_delays": delays}
-    return settings.model_copy(update=changes | {"webhook_timeout": timedelta(seconds=1)})
-
-
-@pytest.fixture
-def api(hook_settings: Settings, sessions: Sessions) -> Iterator[TestClient]:
-    assert sessions
-    with TestClient(create_app(hook_settings), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
-        yield client
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as state:
-        yield state
-
-
-@pytest.fixture
-def deliver(hook_settings: Settings, sessions: Sessions) -> Deliver:
-    """Delivers all that is due, and what becomes due by it."""
-
-    def run() -> None:
-        courier = Courier(sessions, Guard(hook_settings.egress_allow), hook_settings)
-        wait_until(lambda: not (courier.deliver_due() or courier.is_busy() or has_due()), 20)
-
-    def has_due() -> bool:
-        soon = datetime.now(UTC) + timedelta(seconds=1)
-        with sessions() as session:
-            return session.query(WebhookEvent).where(WebhookEvent.next_at < soon).count() > 0
-
-    return run
+def api(hook_api: TestClient) -> TestClient:
+    return hook_api
 
 
 def register(api: TestClient, url: str, **properties: Any) -> dict[str, Any]:
@@ -91,6 +57,7 @@ def test_a_job_tells_its_story_signed(api: TestClient, hook: Receiver, deliver: 
         "links": {"self": f"/v1/jobs/{job['id']}"},
         "verdict": "AUTHENTIC",
         "probability": 0.27,
+        "recommended_action": "allow",
     }
     assert datetime.fromisoformat(last["timestamp"]).tzinfo
     with pytest.raises(WebhookVerificationError):

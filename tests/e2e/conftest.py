@@ -1,13 +1,16 @@
 """The real thing: PostgreSQL, Valkey, uvicorn and Celery workers as processes of their own."""
 
+import http.server
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +157,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_SWEEP_INTERVAL": "0.5",
             "UNMASK_DRAIN_TIMEOUT": "2",
             "UNMASK_REUSE_RESULTS": "false",  # the same few clips are judged again and again
+            "UNMASK_WAIT_MAX": "5",
             "UNMASK_EGRESS_ALLOW": LOOPBACK,
             "UNMASK_WEBHOOK_RETRY_DELAYS": "[0.5, 0.5, 0.5]",
         }
@@ -176,3 +180,20 @@ def running_worker(service: Service) -> Iterator[Process]:
     """A worker for the tests of a module that leave it in peace."""
     with service.worker() as worker:
         yield worker
+
+
+@pytest.fixture
+def web(clip: Callable[[str], Path]) -> Iterator[str]:
+    """A web server with the clips."""
+    clip("portrait.mp4")
+    clip("no_face.mp4")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = partial(Quiet, directory=str(clip("portrait.mp4").parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

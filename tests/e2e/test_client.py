@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.client import ApiError, AsyncClient, StillRunningError
-from app.schemas import FeedbackRequest, JobOptions
+from app.async_client import AsyncClient
+from app.calls import ApiError, StillRunningError
+from app.schemas import FeedbackRequest
 from app.states import FeedbackLabel, JobStatus
+from app.submission_schemas import JobOptions
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Process, Service
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.client import ApiError
-from app.schemas import JobOptions
+from app.calls import ApiError
 from app.states import FailureCode, JobStatus, ReasonCode, Verdict
+from app.submission_schemas import JobOptions
 from tests.e2e.conftest import Service
 from tests.fixtures.catalogue import UNREADABLE
 

@@ -10,7 +10,13 @@ import pytest
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(1800)]
+# With a worker, so that jobs end and their streams of events, too.
+pytestmark = [
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.timeout(1800),
+    pytest.mark.usefixtures("running_worker"),
+]
+ROOT = Path(__file__).parents[2]
 EXAMPLES = os.environ.get("UNMASK_FUZZ_EXAMPLES", "5")
 """Cases for each operation and phase; `make fuzz` sets more."""
 
@@ -23,6 +29,7 @@ def test_no_answer_is_a_surprise(service: Service, tmp_path: Path) -> None:
         [*command, f"{service.url}/openapi.json", "--header", f"Authorization: Bearer {API_KEY}",
          "--max-examples", EXAMPLES, "--checks", "all", "--seed", "1", "--no-color"],
         cwd=tmp_path,
+        env=os.environ | {"SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks", "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from app.client import ApiError
+from app.calls import ApiError
 from app.embedded import start_valkey
 from app.states import FailureCode, JobStatus
 from tests.conftest import API_KEY
@@ -120,7 +120,7 @@ def test_a_job_survives_a_crash_of_the_database(service: Service, clip: Clip) ->
 
 def test_a_clip_that_vanished_from_the_storage_fails(service: Service, clip: Clip) -> None:
     job = service.client.submit(clip("one_gop.mp4"))
-    next(service.folder.joinpath("clips").rglob(job.clip.sha256)).unlink()
+    next(service.folder.joinpath("clips").rglob(str(job.clip.sha256))).unlink()
     with service.worker():
         ended = service.wait_for_end(job)
     assert ended.failure is not None

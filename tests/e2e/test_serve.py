@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from app.client import Client
-from app.schemas import JobOptions
+from app.submission_schemas import JobOptions
 from tests.e2e.conftest import Process, find_free_port, start
 from tests.waiting import wait_until
 

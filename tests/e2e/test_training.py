@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner
 
-from app.client import ApiError, Client
-from app.schemas import JobOptions
+from app.calls import ApiError
+from app.client import Client
 from app.states import FailureCode, JobStatus
+from app.submission_schemas import JobOptions
 from tests.e2e.conftest import Service, start
 from tests.fixtures.clips import Image, encode, film, portrait, self_blended
 from tests.waiting import wait_until

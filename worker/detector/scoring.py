@@ -128,18 +128,13 @@ def is_judgeable(track: Track, faces: FaceConfig) -> bool:
 
 def judge(probability: float, scoring: ScoringConfig) -> Verdict:
     """The verdict on the probability of a track."""
-    return _judge(probability, scoring.suspicious_at, scoring.manipulated_at)
+    return Verdict.of(probability, suspicious_at=scoring.suspicious_at, manipulated_at=scoring.manipulated_at)
 
 
 def judge_frame(probability: float, scoring: ScoringConfig) -> Verdict:
     """The verdict on the probability of one frame, seen by itself."""
-    return _judge(probability, scoring.frame_suspicious_at, scoring.frame_manipulated_at)
-
-
-def _judge(probability: float, suspicious_at: float, manipulated_at: float) -> Verdict:
-    if probability >= manipulated_at:
-        return Verdict.MANIPULATED
-    return Verdict.SUSPICIOUS if probability >= suspicious_at else Verdict.AUTHENTIC
+    at = {"suspicious_at": scoring.frame_suspicious_at, "manipulated_at": scoring.frame_manipulated_at}
+    return Verdict.of(probability, **at)
 
 
 def _sigmoid(logit: float) -> float:

@@ -1,0 +1,166 @@
+/**
+ * Unmask as an integration of ROOST Coop: two signals about the video of an item.
+ *
+ * The default export is a CoopIntegrationPlugin of @roostorg/types: a manifest, and createSignals(context). Each signal
+ * submits the URL of the video and waits for the job; an Idempotency-Key makes both signals of an item share one job.
+ */
+
+import { createHash } from 'node:crypto';
+
+const ID = 'UNMASK';
+const PROBABILITY = 'UNMASK_PROBABILITY';
+const FLAGGED = 'UNMASK_FLAGGED';
+const WAIT_SECONDS = 30;
+const LONGEST_MILLISECONDS = 15 * 60 * 1000;
+
+const DOCS = 'The model card and the README that came with your Unmask say more.';
+
+function section(id, title, value) {
+  return { id, title, fields: [{ label: 'Summary', value: `${value} ${DOCS}` }] };
+}
+
+const manifest = {
+  id: ID,
+  name: 'Unmask',
+  version: '0.1.0',
+  description: 'Tells whether the faces in a video are manipulated. Runs on your own machines.',
+  docsUrl: null,
+  requiresConfig: true,
+  configurationFields: [
+    {
+      key: 'url',
+      label: 'URL of the API',
+      required: true,
+      inputType: 'text',
+      placeholder: 'https://unmask.example.com',
+      description: 'Where your Unmask listens.',
+    },
+    {
+      key: 'apiKey',
+      label: 'API key',
+      required: true,
+      inputType: 'text',
+      placeholder: 'umk_...',
+      description: 'Of "unmask keys create", with the scopes jobs:read and jobs:write.',
+    },
+    {
+      key: 'policy',
+      label: 'Policy',
+      required: false,
+      inputType: 'text',
+      placeholder: 'default',
+      description: 'What turns the probability into a verdict; see POST /v1/policies.',
+    },
+  ],
+  signalTypeIds: [PROBABILITY, FLAGGED],
+  modelCard: {
+    modelName: 'Unmask',
+    version: '0.1.0',
+    sections: [
+      section('trainingData', 'Training data', 'Face swaps and reenactments of public research sets, and self-blended faces.'),
+      section('policyAndTaxonomy', 'Policy and taxonomy', 'One question: is a face in the video manipulated?'),
+      section('annotationMethodology', 'Annotation', 'Labels are those of the data sets.'),
+      section('performanceBenchmarks', 'Benchmarks', 'Measured on people and data sets that were not trained on.'),
+      section('biasAndLimitations', 'Limitations', 'It misses many fakes of kinds that it has not seen; "authentic" is no proof.'),
+      section('implementationGuidance', 'Use', 'Route flagged items to moderators. Do not block by it alone.'),
+      section('relevantLinks', 'Links', 'Your installation has its reference at /docs.'),
+    ],
+  },
+};
+
+async function ask(config, method, path, { body, headers = {} } = {}) {
+  const response = await fetch(new URL(path, config.url), {
+    method,
+    headers: { Authorization: `Bearer ${config.apiKey}`, 'Content-Type': 'application/json', ...headers },
+    body: body && JSON.stringify(body),
+  });
+  const answer = await response.json();
+  if (!response.ok) {
+    throw new Error(`Unmask: ${answer.code}: ${answer.detail}`);
+  }
+  return answer;
+}
+
+async function judge(config, input) {
+  const url = input.value?.value?.url;
+  if (typeof url !== 'string') {
+    throw new Error('Unmask: the item has no video with a URL.');
+  }
+  const submission = createHash('sha256').update([input.orgId, input.contentId, config.policy, url].join('\n'));
+  const options = { external_id: input.contentId ?? null, policy: config.policy || null };
+  let job = await ask(config, 'POST', '/v1/jobs', {
+    body: { source: { url }, options },
+    headers: { 'Idempotency-Key': submission.digest('hex'), Prefer: `wait=${WAIT_SECONDS}` },
+  });
+  const end = Date.now() + LONGEST_MILLISECONDS;
+  while (job.finished_at === null && Date.now() < end) {
+    job = await ask(config, 'GET', `${job.links.self}?wait=${WAIT_SECONDS}`);
+  }
+  if (job.status !== 'succeeded') {
+    throw new Error(`Unmask: the job is ${job.status}. ${job.failure?.message ?? ''}`);
+  }
+  if (job.verdict === 'NOT_EVALUATED') {
+    throw new Error(`Unmask: not evaluated. ${job.result.reasons.map((reason) => reason.detail).join(' ')}`);
+  }
+  return job;
+}
+
+function createSignal(context, type, displayName, description, scalarType, read) {
+  const outputType = { scalarType };
+  const isConfigured = (config) => Boolean(config?.url && config?.apiKey);
+  return {
+    id: { type },
+    displayName,
+    description,
+    docsUrl: null,
+    recommendedThresholds: null,
+    supportedLanguages: 'ALL',
+    pricingStructure: { type: 'FREE' },
+    eligibleInputs: ['VIDEO'],
+    outputType,
+    getCost: () => 1000, // decoding a video: after all that is cheap
+    needsMatchingValues: false,
+    eligibleSubcategories: [],
+    needsActionPenalties: false,
+    integration: context.integrationId,
+    allowedInAutomatedRules: true,
+    async run(input) {
+      const config = await context.getCredential(input.orgId);
+      if (!isConfigured(config)) {
+        throw new Error('Unmask: set the URL and the API key in the settings of the integration.');
+      }
+      return { outputType, score: read(await judge(config, input)) };
+    },
+    async getDisabledInfo(orgId) {
+      return isConfigured(await context.getCredential(orgId))
+        ? { disabled: false }
+        : { disabled: true, disabledMessage: 'Set the URL and the API key of Unmask in the settings of the organisation.' };
+    },
+  };
+}
+
+function createSignals(context) {
+  const probability = createSignal(
+    context,
+    PROBABILITY,
+    'Unmask: probability of a manipulated face',
+    'Calibrated probability, 0 to 1, of the most suspicious person in the video.',
+    'NUMBER',
+    (job) => job.result.probability,
+  );
+  const flagged = createSignal(
+    context,
+    FLAGGED,
+    'Unmask: flagged by the policy',
+    'True where the policy of Unmask advises to review or to block the video.',
+    'BOOLEAN',
+    (job) => ['review', 'block'].includes(job.recommended_action),
+  );
+  return [
+    { signalTypeId: PROBABILITY, signal: probability },
+    { signalTypeId: FLAGGED, signal: flagged },
+  ];
+}
+
+export { createSignals, manifest };
+export default { manifest, createSignals };

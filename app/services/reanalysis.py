@@ -1,0 +1,79 @@
+"""A clip that is looked at again: by another policy at once, by another model in its turn. Old results stay."""
+
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.db import repositories, results
+from app.db.models import Job, Result
+from app.db.webhooks import add_job_event
+from app.errors import GoneError
+from app.schemas import ReanalysisRequest
+from app.services import policies
+from app.services.jobs import existing, require_result
+from app.services.submissions import Clip, Intake, Origin, add_job, check_options, hold_clip
+from app.states import EventType, JobStatus
+from app.submission_schemas import JobOptions
+
+
+def reanalyze(session: Session, intake: Intake, job_id: UUID, *, tenant: str, request: ReanalysisRequest) -> UUID:
+    """Makes a job that looks at the clip of another one again.
+
+    With a policy alone it has ended at once: the probabilities that are there are judged anew, nothing is decoded.
+
+    Raises:
+        NotFoundError: There is no such job.
+        GoneError: It was deleted, or its clip was, which another model has to look at.
+        NoResultError: There is nothing that a policy could judge.
+        InvalidRequestError: There is no such model or policy.
+    """
+    check_options(intake, JobOptions(model=request.model))
+    with session.begin():
+        old = existing(repositories.find_job(session, job_id, tenant=tenant))
+        result = None if request.model else require_result(old)
+        job = add_job(
+            session,
+            intake,
+            Origin(tenant, reanalysis_of=old.id),
+            _clip_of(session, old, request),
+            _options_of(old, request),
+        )
+        job.webhook_endpoint_id = old.webhook_endpoint_id
+        if result is not None:
+            _judge(session, job, old, result)
+    if result is None:
+        intake.doorbell.ring(job.id)
+    return job.id
+
+
+def tell_of_change(session: Session, job: Job) -> None:
+    """Tells the webhooks where a job that looked at a clip again came to another verdict, in its transaction."""
+    old = repositories.find_job(session, job.reanalysis_of, tenant=job.tenant) if job.reanalysis_of else None
+    if old is not None and old.verdict is not None and old.verdict is not job.verdict:
+        before = {"id": old.public_id, "verdict": old.verdict}
+        add_job_event(session, job.id, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
+
+
+def _clip_of(session: Session, old: Job, request: ReanalysisRequest) -> Clip:
+    holder = hold_clip(session, old.clip_sha256, tenant=old.tenant) if old.clip_sha256 else None
+    if request.model is not None and holder is None:
+        raise GoneError("The clip of this job is not kept any longer. Submit it again.")
+    deleted_at = None if holder else old.clip_deleted_at
+    return Clip(old.clip_name, old.clip_url, old.clip_sha256, old.clip_bytes, deleted_at)
+
+
+def _options_of(old: Job, request: ReanalysisRequest) -> JobOptions:
+    return JobOptions(
+        external_id=old.external_id,
+        metadata=old.client_metadata,
+        model=request.model or old.model,
+        policy=request.policy,
+        priority=old.priority,
+    )
+
+
+def _judge(session: Session, job: Job, old: Job, result: Result) -> None:
+    policies.give_result(session, job, result)
+    results.copy_frames(session, old, job)
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session)))
+    tell_of_change(session, job)

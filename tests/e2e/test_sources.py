@@ -1,0 +1,129 @@
+"""Every way in leads to the same verdict: an upload, pieces over a broken line, a URL, known bytes, a batch."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from app.async_client import AsyncClient
+from app.schemas import Job, ReanalysisRequest
+from app.states import FailureCode, JobStatus, Verdict
+from app.submission_schemas import BatchRequest, JobOptions, JobRequest, Source
+from tests.conftest import API_KEY
+from tests.e2e.conftest import Process, Service
+from tests.fixtures.receiver import receiver
+from tests.waiting import wait_until
+
+Clip = Callable[[str], Path]
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
+
+
+def api_of(service: Service) -> httpx.Client:
+    """The API without our client."""
+    return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {API_KEY}"})
+
+
+def judged(service: Service, job: Job) -> Job:
+    ended = service.wait_for_end(job)
+    assert ended.status is JobStatus.SUCCEEDED, ended.failure
+    return ended
+
+
+def test_all_ways_in_lead_to_the_same_verdict(service: Service, web: str, clip: Clip) -> None:
+    uploaded = judged(service, service.client.submit(clip("portrait.mp4")))
+    upload = service.client.upload(clip("portrait.mp4"))
+    assert uploaded.clip.sha256 == upload.sha256
+    sources = [Source(upload_id=upload.id), Source(sha256=upload.sha256), Source(url=f"{web}/portrait.mp4")]
+    for source in sources:
+        job = judged(service, service.client.submit_source(JobRequest(source=source)))
+        assert (job.clip.sha256, job.clip.bytes) == (uploaded.clip.sha256, uploaded.clip.bytes)
+        assert job.result is not None
+        assert uploaded.result is not None
+        assert job.result.probability == uploaded.result.probability
+
+
+def test_a_url_that_gives_no_clip_fails_with_a_reason(service: Service, web: str) -> None:
+    job = service.client.submit_source(JobRequest(source=Source(url=f"{web}/none.mp4")))
+    ended = service.wait_for_end(job)
+    assert ended.failure is not None
+    assert (ended.failure.code, ended.failure.retryable) == (FailureCode.FETCH_FAILED, True)
+
+
+def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.calls.PIECE_BYTES", 50_000)
+    monkeypatch.setattr("app.calls.PIECE_RETRY_SECONDS", 0.01)
+    path = clip("portrait.mp4")
+    sent: list[int] = []
+    real = httpx.Client.request
+
+    def break_sometimes(client: httpx.Client, method: str, url: str, **arguments: Any) -> httpx.Response:
+        if method == "PATCH":
+            sent.append(len(arguments["content"]))
+            if len(sent) % 2:
+                real(client, method, url, **arguments)  # it arrives; the answer does not
+                raise httpx.ReadError("the line broke")
+        return real(client, method, url, **arguments)
+
+    monkeypatch.setattr(httpx.Client, "request", break_sometimes)
+    upload = service.client.upload(path)
+    assert (upload.status, upload.received_bytes) == ("complete", path.stat().st_size)
+    assert sum(sent) == path.stat().st_size
+    assert len(sent) > 3
+
+
+def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
+    items = [
+        JobRequest(source=Source(url=f"{web}/{name}"), options=JobOptions(external_id=name))
+        for name in ("portrait.mp4", "no_face.mp4", "none.mp4")
+    ]
+    body = {"events": ["batch.completed"]}
+    with receiver() as target, service.courier(), api_of(service) as api:
+        endpoint = api.post("/v1/webhook-endpoints", json=body | {"url": target.url}).raise_for_status().json()
+        batch = service.client.submit_batch(BatchRequest(items=items))
+        wait_until(lambda: target.requests, 60)
+        api.delete(f"/v1/webhook-endpoints/{endpoint['id']}").raise_for_status()
+    (event,) = target.verified(endpoint["secret"])
+    assert event["data"]["id"] == batch.id
+    assert (event["data"]["status"], event["data"]["jobs"]) == ("partially_failed", {"succeeded": 2, "failed": 1})
+    ended = service.client.get_batch(batch.id)
+    assert (ended.status, ended.completed_at is not None) == ("partially_failed", True)
+    verdicts = {job.external_id: job.verdict for job in service.client.jobs(batch_id=batch.id)}
+    assert verdicts["no_face.mp4"] is Verdict.NOT_EVALUATED
+    assert verdicts["none.mp4"] is None
+
+
+def test_another_policy_judges_without_a_worker(service: Service, running_worker: Process, clip: Clip) -> None:
+    first = judged(service, service.client.submit(clip("portrait.mp4")))
+    with api_of(service) as api:
+        (calibration, *_) = api.get("/v1/calibrations").raise_for_status().json()["items"]
+        rates = {"suspicious_false_positive_rate": 0.3, "manipulated_false_positive_rate": 0.01}
+        policy = api.post("/v1/policies", json={"name": "wide", **rates}).raise_for_status().json()
+        simulated = api.post(f"/v1/policies/{policy['id']}:simulate", json={}).raise_for_status().json()
+    running_worker.decoder().suspend()
+    again = service.client.reanalyze(first.id, ReanalysisRequest(policy="wide"))
+    running_worker.decoder().resume()
+    assert first.result is not None
+    assert again.result is not None
+    assert again.result.probability == first.result.probability
+    wide = next(point for point in calibration["operating_points"] if point["false_positive_rate"] == 0.3)
+    assert again.result.policy.suspicious_at == wide["threshold"]
+    assert again.result.policy.suspicious_at < first.result.policy.suspicious_at
+    assert simulated["jobs"] > 0
+
+
+def test_the_async_client_has_the_same_ways_in(service: Service, clip: Clip) -> None:
+    async def use() -> None:
+        async with AsyncClient(url=service.url, api_key=API_KEY) as client:
+            upload = await client.upload(clip("portrait.mp4"))
+            job = await client.submit_source(JobRequest(source=Source(upload_id=upload.id)))
+            assert (await client.wait(job.id, timeout_seconds=60)).status is JobStatus.SUCCEEDED
+            items = [JobRequest(source=Source(sha256=upload.sha256))]
+            batch = await client.submit_batch(BatchRequest(items=items))
+            assert (await client.get_batch(batch.id)).id == batch.id
+            again = await client.reanalyze(job.id, ReanalysisRequest(policy="default"))
+            assert again.reanalysis_of == job.id
+
+    asyncio.run(use())
