@@ -16,6 +16,7 @@ UnmaskError
 │   └── UploadIncompleteError  409 upload_incomplete
 ├── RequestTimeoutError        408 request_timeout
 ├── GoneError                  410 gone_deleted
+├── RequestTooLargeError       413 request_too_large
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   └── UnsupportedMediaError  415 unsupported_media
@@ -152,6 +153,12 @@ class GoneError(UnmaskError):
     """The job, or what is asked of it, was deleted; only a tombstone is left."""
 
     code, status, title = "gone_deleted", 410, "Gone"
+
+
+class RequestTooLargeError(UnmaskError):
+    """The body, which is no clip, has more bytes than the service parses."""
+
+    code, status, title = "request_too_large", 413, "Request too large"
 
 
 class ClipRejectedError(UnmaskError):

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
@@ -10,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.api import audit, batches, health, jobs, models, policies, uploads, webhooks
 from app.api.auth import ApiKeyMiddleware, KeyRing
+from app.api.body_limit import BodyLimitMiddleware
 from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
 from app.api.openapi import make_openapi
@@ -33,8 +33,6 @@ Submit a clip with `POST /v1/jobs`, then read the job until its `status` is fina
 processed; `verdict` says what was found. A clip that could not be judged has the verdict `NOT_EVALUATED` and reasons.
 Errors are problem documents (RFC 9457) with a stable `code`.
 """
-_ABANDONED_UPLOAD = timedelta(hours=1)
-"""No upload takes this long without a byte: what is older was left by a process that died."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -72,7 +70,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             max_attempts=settings.max_attempts,
             also=Retention(resources.storage, settings),
         )
-        resources.storage.sweep_incoming(older_than=_ABANDONED_UPLOAD)
         parts = (resources.doorbell, resources.waiters, sweeper)
         for part in parts:
             part.start()
@@ -83,7 +80,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine.dispose()
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
-    app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    app = FastAPIOffline(
+        title="Unmask",
+        version="1",
+        description=_DESCRIPTION,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
     routers = (
         jobs.router,
         batches.router,
@@ -102,6 +105,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
     add_error_handlers(app, [route for router in routers for route in router.routes])
     app.add_middleware(ApiKeyMiddleware)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes)
     app.add_middleware(RequestContextMiddleware)
     app.add_middleware(
         CORSMiddleware,

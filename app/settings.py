@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     """Largest clip. Covers half an hour of phone video at 2 Mbit/s and bounds what a client can store."""
     options_max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**10
     """Largest `options` part: it is parsed in memory."""
+    json_max_bytes: Annotated[int, Field(gt=0)] = 4 * 2**20
+    """Largest JSON body, parsed in memory: a hundred jobs of a batch with all that may be said of them."""
     upload_idle_timeout: Seconds = timedelta(seconds=30)
     """How long an upload may stay silent before it is refused: a stalled client must not hold a connection."""
     upload_timeout: Seconds = timedelta(seconds=1800)

@@ -127,6 +127,10 @@ class PartialClips:
         """Forgets what is there."""
         (self._root / name).unlink(missing_ok=True)
 
+    def sweep(self, *, older_than: timedelta) -> None:
+        """Forgets what has not grown for so long."""
+        _sweep(self._root, older_than=older_than)
+
 
 class ClipStorage:
     """A folder of clips. Two jobs with the same bytes share a file."""
@@ -173,11 +177,8 @@ class ClipStorage:
                         yield path.name
 
     def sweep_incoming(self, *, older_than: timedelta) -> None:
-        """Removes what uploads left behind when their process died."""
-        for path in self._incoming.iterdir():
-            with suppress(FileNotFoundError):  # the upload ended meanwhile
-                if time.time() - path.stat().st_mtime > older_than.total_seconds():
-                    path.unlink()
+        """Removes what uploads left behind when their process died: files that have not grown for so long."""
+        _sweep(self._incoming, older_than=older_than)
 
     def is_writable(self) -> bool:
         """True while clips can be stored."""
@@ -193,6 +194,13 @@ def make_storage(storage_url: str, *, reserve_bytes: int) -> ClipStorage:
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
         raise ValueError(f"UNMASK_STORAGE_URL must look like file:///path/to/clips, not {storage_url!r}")
     return ClipStorage(Path(unquote(parts.path)), reserve_bytes=reserve_bytes)
+
+
+def _sweep(folder: Path, *, older_than: timedelta) -> None:
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # it was finished meanwhile
+            if time.time() - path.stat().st_mtime > older_than.total_seconds():
+                path.unlink()
 
 
 def _move(source: Path, path: Path) -> None:

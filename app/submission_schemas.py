@@ -106,7 +106,7 @@ class ClipUpload(Schema):
     """Of the complete clip."""
     created_at: datetime
     expires_at: datetime
-    """Then it is forgotten; jobs that were made of it keep the clip."""
+    """Then it is forgotten. Jobs that were made of it keep the clip; with the last of them it is deleted."""
 
 
 class UploadUrl(Schema):

@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("url_expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("clip_sha256", sa.String(), nullable=True),
         sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_clip_uploads")),

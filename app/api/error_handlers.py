@@ -71,6 +71,18 @@ def database_away(error: Exception) -> OverloadedError:
     return OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
 
 
+def _translate(error: HTTPException, request: Request) -> UnmaskError:
+    """What FastAPI itself raises, in our words."""
+    if isinstance(error.__cause__, UnmaskError):  # raised while FastAPI read the body
+        return error.__cause__
+    path = request.url.path
+    known = {
+        400: InvalidRequestError("The body is not JSON in UTF-8."),
+        405: MethodNotAllowedError(f"{path} does not know the method {request.method}."),
+    }
+    return known.get(error.status_code, NotFoundError(f"There is no {path}. See /docs for what there is."))
+
+
 def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Registers the handlers; the routes are those that an error may concern."""
 
@@ -88,15 +100,10 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(HTTPException)
     def _routing(request: Request, error: HTTPException) -> JSONResponse:
         path = request.url.path
+        response = problem_response(_translate(error, request), path=path)
         if error.status_code == 405:
-            response = problem_response(
-                MethodNotAllowedError(f"{path} does not know the method {request.method}."), path=path
-            )
             response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
-            return response
-        if error.status_code == 400:
-            return problem_response(InvalidRequestError("The body is not JSON in UTF-8."), path=path)
-        return problem_response(NotFoundError(f"There is no {path}. See /docs for what there is."), path=path)
+        return response
 
     def _database_away(request: Request, error: Exception) -> JSONResponse:
         return problem_response(database_away(error), path=request.url.path)

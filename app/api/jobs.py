@@ -159,6 +159,7 @@ def reanalyze_job(
     With a policy alone the answer is the finished job (200): its probabilities are judged anew. With a model the clip
     is queued again, if it is still kept. Where the verdict differs, the webhooks get `job.verdict_changed`.
     """
+    resources.rate_limiter.take_jobs(writer, 1)
     new_id = resources.in_session(reanalyze, resources.intake, job_id, by=writer, tenant=writer.tenant, request=body)
     return respond_submitted(request, view_job(*resources.in_session(jobs.get_job, new_id, tenant=writer.tenant)))
 

@@ -30,7 +30,7 @@ _PROBLEM_DESCRIPTIONS = {
     408: "`request_timeout`: the upload went silent",
     409: "`not_cancelable`, `no_result`, `upload_incomplete` and others: does not fit what there is",
     410: "`gone_deleted`: the job was deleted",
-    413: "`clip_too_large`: more bytes than the service takes",
+    413: "`clip_too_large` or `request_too_large`: more bytes than the service takes",
     415: "`unsupported_media`: not a video container that the service reads",
     422: "`idempotency_mismatch` or `checksum_mismatch`: not what was sent or announced before",
     429: "`rate_limited` or `quota_exceeded`: more than the key may send; try again after `Retry-After`",
@@ -56,6 +56,8 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
         for operation in operations.values():
             if "HTTPValidationError" in str(operation["responses"].get("422")):
                 del operation["responses"]["422"]
+            if "requestBody" in operation:
+                operation["responses"].setdefault("413", problems(413)[413])
             _share_problems(operation["responses"], components.setdefault("responses", {}))
             if path.startswith("/v1") and not path.startswith(UPLOAD_URLS):
                 operation["security"] = [{"ApiKey": []}]

@@ -175,9 +175,9 @@ def lock(session: Session, name: str) -> None:
 
 
 def list_used_clips(session: Session, sha256s: Sequence[str]) -> set[str]:
-    """Those of these bytes that a job or an upload holds."""
+    """Those of these bytes that a job holds, or an upload of which no job was made yet."""
     jobs = select(Job.clip_sha256).where(Job.clip_sha256.in_(sha256s), Job.clip_deleted_at.is_(None))
-    uploads = select(ClipUpload.clip_sha256).where(ClipUpload.clip_sha256.in_(sha256s))
+    uploads = select(ClipUpload.clip_sha256).where(ClipUpload.clip_sha256.in_(sha256s), ClipUpload.used_at.is_(None))
     return {sha256 for sha256 in session.execute(union(jobs, uploads)).scalars() if sha256}
 
 

@@ -27,6 +27,8 @@ class ClipUpload(Base):
     clip_sha256: Mapped[str | None] = mapped_column(index=True)
     """Of the complete clip."""
     completed_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    """When a job was made of it: from then on jobs hold the clip, and their deletion deletes it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime] = mapped_column(index=True)
     """Then it is forgotten, complete or not."""

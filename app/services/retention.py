@@ -41,6 +41,8 @@ class Retention:
         with session.begin():
             tenants.delete_audit_events(session, older_than=settings.audit_retention)
         self._delete_orphans(session)
+        self._storage.sweep_incoming(older_than=_ORPHAN_AGE)
+        self._storage.partial.sweep(older_than=settings.upload_retention)
 
     def _delete_uploads(self, session: Session) -> None:
         with session.begin():

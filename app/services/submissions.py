@@ -243,6 +243,9 @@ def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
         raise UploadIncompleteError(
             f"The upload is not complete. GET /v1/uploads/{upload.public_id} says what is there."
         )
+    if upload.used_at and repositories.find_holder(session, upload.clip_sha256, tenant=tenant) is None:
+        raise NotFoundError("The clip of this upload was deleted with the jobs that were made of it. Upload it again.")
+    upload.used_at = upload.used_at or repositories.database_time(session)
     return Clip(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
 
 

@@ -100,6 +100,19 @@ def test_a_clip_that_is_too_large_is_refused(settings: Settings, chunked: bool) 
     assert "1000 bytes" in body["detail"]
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_json_that_is_too_large_is_not_parsed(settings: Settings, sessions: Sessions, chunked: bool) -> None:
+    assert sessions
+    small = settings.model_copy(update={"json_max_bytes": 1000})
+    headers = {"Authorization": f"Bearer {API_KEY}", "Content-Type": "application/json"}
+    body: Any = iter([b" " * 600, b" " * 600]) if chunked else b" " * 1200
+    with TestClient(create_app(small), headers=headers) as api:
+        problem(api.post("/v1/batches", content=body), 413, "request_too_large")
+        problem(api.post(f"/v1/jobs/job_{0:032}/feedback", content=b" " * 1200), 413, "request_too_large")
+        api.headers["Content-Type"] = "application/octet-stream"
+        assert api.post("/v1/jobs", content=MP4 + bytes(2000)).status_code == 202
+
+
 def test_what_is_no_video_is_refused(api: TestClient) -> None:
     png = b"\x89PNG\r\n\x1a\n" + bytes(600)
     problem(api.post("/v1/jobs", files={"file": ("a.png", png)}), 415, "unsupported_media")

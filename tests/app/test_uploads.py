@@ -124,6 +124,20 @@ def test_nothing_of_an_upload_stays(
         storage.open_clip(SHA256)
 
 
+def test_a_clip_goes_with_the_last_job_that_was_made_of_its_upload(api: TestClient, settings: Settings) -> None:
+    begun = begin(api)
+    Browser(api, begun).send(0, MP4)
+    source = {"upload_id": begun["id"]}
+    jobs = [name(api, source).json() for _ in range(2)]
+    storage = make_storage(str(settings.storage_url), reserve_bytes=0)
+    api.delete(jobs[0]["links"]["self"])
+    storage.open_clip(SHA256).close()
+    api.delete(jobs[1]["links"]["self"])
+    with pytest.raises(FileNotFoundError):
+        storage.open_clip(SHA256)
+    problem(name(api, source), 404, "not_found")
+
+
 def test_a_page_of_another_origin_may_upload_where_the_operator_says_so(settings: Settings, sessions: Sessions) -> None:
     assert sessions
     asked = {"Origin": "https://app.example", "Access-Control-Request-Method": "PATCH",

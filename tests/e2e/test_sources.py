@@ -1,12 +1,14 @@
 """Every way in leads to the same verdict: an upload, pieces over a broken line, a URL, known bytes, a batch."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tusclient.uploader.uploader import Uploader
 
 from app.async_client import AsyncClient
 from app.schemas import Job, ReanalysisRequest
@@ -72,6 +74,17 @@ def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, mo
     assert (upload.status, upload.received_bytes) == ("complete", path.stat().st_size)
     assert sum(sent) == path.stat().st_size
     assert len(sent) > 3
+
+
+def test_a_client_of_the_tus_protocol_sends_pieces_without_our_key(service: Service, clip: Clip) -> None:
+    path = clip("portrait.mp4")
+    with api_of(service) as api:
+        begun = api.post("/v1/uploads", json={"bytes": path.stat().st_size}).raise_for_status().json()
+        with path.open("rb") as file:
+            Uploader(file_stream=file, url=service.url + begun["upload_url"], chunk_size=60_000).upload()
+        upload = api.get(f"/v1/uploads/{begun['id']}").raise_for_status().json()
+    assert upload["status"] == "complete"
+    assert upload["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
