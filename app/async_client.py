@@ -47,10 +47,10 @@ class AsyncClient:
             steps = calls.send_pieces(file, begun)
             step = next(steps)
             while True:
+                await asyncio.sleep(step.pause_seconds)
                 try:
                     answer = await self._send(step.method, step.path, **step.arguments)
                 except (UnreachableError, ApiError) as error:
-                    await asyncio.sleep(calls.PIECE_RETRY_SECONDS)
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)

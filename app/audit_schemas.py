@@ -9,7 +9,7 @@ class AuditEvent(Schema):
     """A change, and who made it."""
 
     actor: str
-    """The id of the API key, `operator`, `command line`, or `service` for what it does by itself."""
+    """The id of the API key, `operator`, `command line`, `upload URL`, or `service` for what it does by itself."""
     action: str
     """As `job.deleted`."""
     target: str

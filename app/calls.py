@@ -27,10 +27,11 @@ _WAIT_SECONDS = 30.0
 """How long one request waits for a job; proxies commonly cut a silent connection after a minute."""
 PIECE_BYTES = 8 * 2**20
 """Of an upload in pieces: what a broken line costs."""
-PIECE_TRIES = 5
-"""How often a piece is sent before its upload is given up."""
-PIECE_RETRY_SECONDS = 2.0
-"""A service that restarts is back by the last try."""
+PIECE_TRIES = 7
+"""How often in a row a piece fails before its upload is given up."""
+PIECE_RETRY_SECONDS = 1.0
+"""Pause before the first further try, twice as long before each next one: in all more than the half minute after which
+the service lets go of a line that went silent."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Page = TypeVar("Page", JobPage, FramePage)
@@ -122,19 +123,23 @@ class Step:
     method: str
     path: str
     arguments: dict[str, Any] = field(default_factory=dict)
+    pause_seconds: float = 0.0
+    """Before it is sent."""
 
 
 def send_pieces(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[Step, httpx.Response, None]:
     """Sends a clip to its upload URL, piece by piece (tus 1.0).
 
     Takes the answer to each step, or has its error thrown in: a line that broke and a URL that grew too old are mended
-    with a new URL and the question how much is there. Raises the error that comes too often.
+    with a new URL and the question how much is there. Raises the error that comes too often, or EOFError: the
+    file has become shorter.
     """
     url, offset, failures, is_lost = begun.upload_url, 0, 0, False
     while offset < begun.bytes:
         try:
             if is_lost:
-                renewed = yield Step("POST", f"/v1/uploads/{begun.id}:renew-url")
+                pause_seconds = PIECE_RETRY_SECONDS * 2 ** (failures - 1)
+                renewed = yield Step("POST", f"/v1/uploads/{begun.id}:renew-url", pause_seconds=pause_seconds)
                 url = UploadUrl.model_validate_json(renewed.content).upload_url
                 answer = yield Step("HEAD", url)
             else:
@@ -151,9 +156,14 @@ def send_pieces(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[Step, htt
 
 def _piece(file: BinaryIO, offset: int) -> dict[str, Any]:
     file.seek(offset)
+    content = file.read(PIECE_BYTES)
+    if not content:
+        raise EOFError(f"The file ends at byte {offset}: it has become shorter since its upload began.")
     kind = "application/offset+octet-stream"
-    headers = {"Content-Type": kind, "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset)}
-    return {"content": file.read(PIECE_BYTES), "headers": headers}
+    return {
+        "content": content,
+        "headers": {"Content-Type": kind, "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset)},
+    }
 
 
 def _may_pass(error: Exception) -> bool:

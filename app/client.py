@@ -83,10 +83,10 @@ class Client:
             steps = calls.send_pieces(file, begun)
             step = next(steps)
             while True:
+                time.sleep(step.pause_seconds)
                 try:
                     answer = self._send(step.method, step.path, **step.arguments)
                 except (UnreachableError, ApiError) as error:
-                    time.sleep(calls.PIECE_RETRY_SECONDS)
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
 from app.api import audit, batches, health, jobs, models, policies, uploads, webhooks
@@ -35,34 +36,31 @@ Errors are problem documents (RFC 9457) with a stable `code`.
 """
 
 
+_ROUTERS = (
+    jobs.router,
+    batches.router,
+    uploads.keyed,
+    uploads.direct,
+    policies.router,
+    policies.calibrations,
+    webhooks.endpoints,
+    webhooks.events,
+    models.router,
+    audit.router,
+    health.router,
+)
+
+
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The ASGI application. Settings default to the environment. Raises MissingSettingError."""
     settings = settings or Settings()
-    database_url, redis_url, storage_url, api_key = require_settings(
-        settings, "database_url", "redis_url", "storage_url", "api_key"
-    )
+    database_url, *_ = require_settings(settings, "database_url", "redis_url", "storage_url", "api_key")
     configure_logging(log_format=settings.log_format, level=settings.log_level)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = make_engine(database_url)
-        sessions = make_sessions(engine)
-        resources = Resources(
-            settings=settings,
-            sessions=sessions,
-            storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
-            doorbell=Doorbell(redis_url),
-            waiters=JobWaiters(engine),
-            keys=KeyRing(sessions, api_key, settings.pepper(api_key)),
-            guard=Guard(settings.egress_allow),
-            rate_limiter=RateLimiter(
-                redis_url,
-                rate=settings.rate_limit,
-                jobs_per_day=settings.jobs_per_day,
-                bytes_per_day=settings.bytes_per_day,
-            ),
-            schema_version=newest_version(),
-        )
+        resources = _make_resources(settings, engine)
         sweeper = Sweeper(
             resources.sessions,
             resources.doorbell,
@@ -80,30 +78,38 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         engine.dispose()
 
     # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
-    app = FastAPIOffline(
-        title="Unmask",
-        version="1",
-        description=_DESCRIPTION,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
-    routers = (
-        jobs.router,
-        batches.router,
-        uploads.keyed,
-        uploads.direct,
-        policies.router,
-        policies.calibrations,
-        webhooks.endpoints,
-        webhooks.events,
-        models.router,
-        audit.router,
-        health.router,
-    )
-    for router in routers:
+    app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
+    for router in _ROUTERS:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
-    add_error_handlers(app, [route for router in routers for route in router.routes])
+    add_error_handlers(app, [route for router in _ROUTERS for route in router.routes])
+    _add_middleware(app, settings)
+    return app
+
+
+def _make_resources(settings: Settings, engine: Engine) -> Resources:
+    redis_url, storage_url, api_key = require_settings(settings, "redis_url", "storage_url", "api_key")
+    sessions = make_sessions(engine)
+    return Resources(
+        settings=settings,
+        sessions=sessions,
+        storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
+        doorbell=Doorbell(redis_url),
+        waiters=JobWaiters(engine),
+        keys=KeyRing(sessions, api_key, settings.pepper(api_key)),
+        guard=Guard(settings.egress_allow),
+        rate_limiter=RateLimiter(
+            redis_url,
+            rate=settings.rate_limit,
+            jobs_per_day=settings.jobs_per_day,
+            bytes_per_day=settings.bytes_per_day,
+        ),
+        schema_version=newest_version(),
+    )
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """The last one sees a request first."""
     app.add_middleware(ApiKeyMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes)
     app.add_middleware(RequestContextMiddleware)
@@ -114,4 +120,3 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         allow_headers=["Content-Type", "Tus-Resumable", "Upload-Offset"],
         expose_headers=["Tus-Resumable", "Upload-Length", "Upload-Offset"],
     )
-    return app

@@ -200,6 +200,8 @@ class Job(Schema):
     metadata: dict[str, str]
     model: str | None
     """The model that was asked for; the result says which one judged."""
+    policy_id: str | None
+    """The policy that judges; null: the model's own thresholds."""
     clip: ClipSummary
     attempts: int
     deduplicated_from: str | None
@@ -233,7 +235,7 @@ class ReanalysisRequest(Schema):
     """How a clip is looked at again; one of both, or both."""
 
     policy: PolicyName | None = None
-    """Its newest version judges the probabilities that are there; nothing is decoded."""
+    """Its newest version judges the probabilities that are there; nothing is decoded. Null: as before."""
     model: ModelName | None = None
     """An installed model looks at the clip, if it is still kept."""
 

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     jobs_per_day: Annotated[int, Field(gt=0)] = 100_000
     """Jobs that one key may submit in a day; `unmask keys create` may say otherwise for a key, as for the next one."""
     bytes_per_day: Annotated[int, Field(gt=0)] = 500 * 2**30
-    """Bytes that one key may upload in a day: it must not fill the disk for the others."""
+    """Bytes that one key may upload in a day. Clips from URLs count as jobs alone; the disk's reserve holds for all."""
     audit_retention: Seconds = timedelta(days=365)
     """How long the log of who changed what is kept."""
     cors_origins: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     """Largest clip. Covers half an hour of phone video at 2 Mbit/s and bounds what a client can store."""
     options_max_bytes: Annotated[int, Field(gt=0)] = 64 * 2**10
     """Largest `options` part: it is parsed in memory."""
-    json_max_bytes: Annotated[int, Field(gt=0)] = 4 * 2**20
+    json_max_bytes: Annotated[int, Field(gt=0)] = 16 * 2**20
     """Largest JSON body, parsed in memory: a hundred jobs of a batch with all that may be said of them."""
     upload_idle_timeout: Seconds = timedelta(seconds=30)
     """How long an upload may stay silent before it is refused: a stalled client must not hold a connection."""

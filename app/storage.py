@@ -44,9 +44,9 @@ class Upload(AbstractContextManager["Upload"]):
         """Flushes the clip to the disk and returns its SHA-256. Raises StorageFullError."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
         except OSError as error:
             raise _as_storage_error(error) from error
+        _sync(self._file.fileno())
         return self._hash.hexdigest()
 
     def move_to(self, path: Path) -> None:
@@ -113,7 +113,7 @@ class PartialClips:
             try:
                 yield PieceEnd(file)
             finally:
-                os.fsync(file.fileno())
+                _sync(file.fileno())
 
     def open_clip(self, name: str) -> BinaryIO:
         """Opens what is there for reading. Raises FileNotFoundError."""
@@ -121,6 +121,8 @@ class PartialClips:
 
     def move_to(self, name: str, path: Path) -> None:
         """Gives a complete clip its name, atomically and durably."""
+        with (self._root / name).open("rb+") as file:
+            os.fsync(file.fileno())  # whoever wrote the last piece may not have come to it
         _move(self._root / name, path)
 
     def delete(self, name: str) -> None:
@@ -209,6 +211,13 @@ def _move(source: Path, path: Path) -> None:
     source.replace(path)
     for folder in (path.parent, path.parent.parent):
         _sync_folder(folder)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        raise _as_storage_error(error) from error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -25,6 +25,8 @@ class FetchLimits:
     """Most that is taken."""
     longest: timedelta
     """Time for all of it."""
+    check_room: Callable[[int], None]
+    """Raises StorageFullError where so many bytes would eat into the disk's reserve."""
 
 
 def fetch(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
@@ -47,6 +49,7 @@ def fetch(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits
             expected_bytes = _content_length(answer)
             if expected_bytes is not None and expected_bytes > limits.max_bytes:
                 raise _too_large(limits.max_bytes)
+            limits.check_room(limits.max_bytes if expected_bytes is None else expected_bytes)
             for chunk in answer.iter_stream():
                 if upload.size_bytes + len(chunk) > limits.max_bytes:
                     raise _too_large(limits.max_bytes)

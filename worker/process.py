@@ -46,13 +46,15 @@ def _make_resources() -> WorkerResources:
     database_url, storage_url = require_settings(settings, "database_url", "storage_url")
     make = partial(make_detector, options=settings.sandbox_options(), device=settings.device)
     detector = make(settings.model_dir)
+    storage = make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes)
+    guard = Guard(settings.egress_allow)
     resources = WorkerResources(
         settings=settings,
         name=f"{socket.gethostname()}:{os.getpid()}",
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
-        storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
+        storage=storage,
         models=Models(detector, settings.installed_models, make),
-        fetch_limits=FetchLimits(Guard(settings.egress_allow), settings.clip_max_bytes, settings.fetch_timeout),
+        fetch_limits=FetchLimits(guard, settings.clip_max_bytes, settings.fetch_timeout, storage.check_room),
         draining=threading.Event(),
     )
     manifest = detector.manifest

@@ -6,9 +6,9 @@ from starlette.concurrency import run_in_threadpool
 from app import submission_schemas as schemas
 from app.api import openapi
 from app.api.dependencies import BatchId, Reader, ResourcesDep, SessionDep, Writer
-from app.api.intake import take_batch
+from app.api.intake import submit
 from app.api.jobs import IdempotencyKey
-from app.services import batches
+from app.services import batches, submissions
 
 router = APIRouter(prefix="/v1/batches", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
 
@@ -22,7 +22,7 @@ async def submit_batch(
     When the last job has ended, the webhooks get `batch.completed`.
     """
     async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
-        batch_id = await take_batch(body, resources, writer, ticket)
+        batch_id = await submit(resources, writer, submissions.submit_batch, request=body, ticket=ticket)
     return await run_in_threadpool(resources.in_session, batches.get_batch, batch_id, tenant=writer.tenant)
 
 

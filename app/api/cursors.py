@@ -34,7 +34,7 @@ def decode_position(cursor: str | None) -> int:
         position = int(_decode(cursor))
     except ValueError as error:
         raise _bad_cursor() from error
-    if not 0 <= position < 2**31:
+    if not 0 <= position < 2**63:
         raise _bad_cursor()
     return position
 

@@ -30,6 +30,7 @@ from app.services.audit import Actor, act_as
 from app.services.idempotency import Ticket
 from app.services.keys import Principal
 from app.services.submissions import Intake
+from app.services.uploads import UploadRules
 from app.settings import Settings
 from app.states import Scope
 from app.storage import ClipStorage
@@ -80,14 +81,18 @@ class Resources:
             await run_in_threadpool(self.in_session, idempotency.give_back_key, ticket=ticket)
             raise
 
-    def in_session(
-        self, use_case: Callable[..., Any], *arguments: Any, by: Principal | None = None, **named: Any
-    ) -> Any:
-        """A service in a session of its own, in which somebody acts."""
+    def in_session(self, use_case: Callable[..., Any], *given: Any, actor: Actor | None = None, **named: Any) -> Any:
+        """Calls a service with a session of its own, in which somebody acts."""
         with self.sessions() as session:
-            if by is not None:
-                act_as(session, _actor(by))
-            return use_case(session, *arguments, **named)
+            if actor is not None:
+                act_as(session, actor)
+            return use_case(session, *given, **named)
+
+    @property
+    def upload_rules(self) -> UploadRules:
+        """What the operator allows an upload in pieces."""
+        settings = self.settings
+        return UploadRules(settings.clip_max_bytes, settings.upload_url_lifetime, settings.upload_retention)
 
     @property
     def longest_wait(self) -> float:
@@ -142,13 +147,14 @@ ResourcesDep = Annotated[Resources, Depends(get_resources)]
 def get_session(request: Request, resources: ResourcesDep) -> Iterator[Session]:
     """A session for one request, in which its key acts; services open and commit its transactions."""
     with resources.sessions() as session:
-        if principal := getattr(request.state, "principal", None):
-            act_as(session, _actor(principal))
+        act_as(session, actor_of(getattr(request.state, "principal", None)))
         yield session
 
 
-def _actor(principal: Principal) -> Actor:
-    return Actor(principal.key_id, structlog.contextvars.get_contextvars().get("request_id"))
+def actor_of(principal: Principal | None) -> Actor:
+    """Whom the audit log names for a request; without a key it came by an upload URL."""
+    name = principal.key_id if principal else "upload URL"
+    return Actor(name, structlog.contextvars.get_contextvars().get("request_id"))
 
 
 SessionDep = Annotated[Session, Depends(get_session)]

@@ -51,10 +51,12 @@ def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
 
 def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
     """Pydantic's errors as pointers; ``prefix`` is where the validated value sits in the request."""
-    return [
-        FieldError(pointer=prefix + "".join(f"/{part}" for part in error["loc"]), detail=error["msg"])
-        for error in errors
-    ]
+    return [FieldError(pointer=prefix + _pointer(error["loc"]), detail=error["msg"]) for error in errors]
+
+
+def _pointer(loc: tuple[int | str, ...]) -> str:
+    """Into the body; what is wrong elsewhere begins with ``/query``, ``/header`` or ``/path``."""
+    return "".join(f"/{part}" for part in (loc[1:] if loc[:1] == ("body",) else loc))
 
 
 def _allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:

@@ -75,6 +75,7 @@ _JOB: dict[str, Any] = {
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
     "model": None,
+    "policy_id": f"pol_{_DIGITS}",
     "clip": {"name": "clip.mp4", "url": None, "sha256": _SHA256, "bytes": 1048576, "deleted_at": None},
     "attempts": 1,
     "deduplicated_from": None,

@@ -2,50 +2,49 @@
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.api.dependencies import Resources
+from app.api.dependencies import Resources, actor_of
 from app.api.receiving import declared_bytes, is_json, limits_of, receive_clip, receive_source
 from app.services import submissions
 from app.services.idempotency import Ticket
 from app.services.keys import Principal
-from app.submission_schemas import BatchRequest
+from app.services.submissions import Submitter
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?(?:$|[,;\s])")
 
 
 async def take_job(request: Request, resources: Resources, writer: Principal, ticket: Ticket | None) -> UUID:
     """Makes a job of the clip that comes with a request, or that it names; returns its id. Raises UnmaskError."""
-    limits = limits_of(resources.settings)
-    await run_in_threadpool(resources.rate_limiter.take_jobs, writer, 1)
-    known = {"tenant": writer.tenant, "ticket": ticket, "by": writer}
     if is_json(request):
-        source = await receive_source(request, limits)
-        return await _call(resources, submissions.submit_source, request=source, **known)
+        source = await receive_source(request, limits_of(resources.settings))
+        return await submit(resources, writer, submissions.submit_source, request=source, ticket=ticket)
+    limits, limiter = limits_of(resources.settings), resources.rate_limiter
     expected_bytes = declared_bytes(request, limits)
-    await run_in_threadpool(resources.rate_limiter.take_bytes, writer, expected_bytes)
+    is_repeated = ticket is not None and ticket.is_used
+    if not is_repeated:
+        await run_in_threadpool(limiter.take_bytes, writer, expected_bytes)
     with resources.storage.begin_upload(expected_bytes=expected_bytes) as upload:
         form = await receive_clip(request, upload, limits)
-        undeclared_bytes = max(upload.size_bytes - expected_bytes, 0)
-        await run_in_threadpool(resources.rate_limiter.take_bytes, writer, undeclared_bytes)
+        if not is_repeated:
+            await run_in_threadpool(limiter.take_bytes, writer, max(upload.size_bytes - expected_bytes, 0))
         clip = {"upload": upload, "clip_name": form.clip_name, "options": form.options}
-        return await _call(resources, submissions.submit_upload, **clip, **known)
+        return await submit(resources, writer, submissions.submit_upload, **clip, ticket=ticket)
 
 
-async def take_batch(body: BatchRequest, resources: Resources, writer: Principal, ticket: Ticket | None) -> UUID:
-    """Makes the jobs of a batch; returns its id. Raises UnmaskError."""
-    await run_in_threadpool(resources.rate_limiter.take_jobs, writer, len(body.items))
-    known = {"tenant": writer.tenant, "ticket": ticket, "by": writer}
-    return await _call(resources, submissions.submit_batch, request=body, **known)
-
-
-async def _call(resources: Resources, submit: Callable[..., UUID], **arguments: Any) -> UUID:
-    job_id: UUID = await run_in_threadpool(resources.in_session, submit, resources.intake, **arguments)
-    return job_id
+async def submit(
+    resources: Resources, writer: Principal, service: Callable[..., UUID], *given: Any, **named: Any
+) -> UUID:
+    """Calls a service that submits jobs, for a key and against its quota. Raises UnmaskError."""
+    submitter = Submitter(writer.tenant, partial(resources.rate_limiter.take_jobs, writer))
+    call = partial(resources.in_session, service, resources.intake, submitter, *given, actor=actor_of(writer), **named)
+    made: UUID = await run_in_threadpool(call)
+    return made
 
 
 def preferred_wait(prefer: str) -> float | None:

@@ -11,7 +11,7 @@ from app import schemas
 from app.api import openapi
 from app.api.cursors import decode_position, decode_uuid
 from app.api.dependencies import JobId, PageQuery, Reader, ResourcesDep, SessionDep, Writer, check_job
-from app.api.intake import preferred_wait, take_job
+from app.api.intake import preferred_wait, submit, take_job
 from app.api.views import respond_frames, respond_job, respond_jobs, respond_submitted, view_feedback, view_job
 from app.db.repositories import JobFilter
 from app.ids import parse_id
@@ -151,17 +151,23 @@ def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: Jo
 
 
 @router.post("/{job_id}:reanalyze", status_code=202, summary="Look at a clip again", **openapi.REANALYZE)
-def reanalyze_job(
-    request: Request, resources: ResourcesDep, writer: Writer, job_id: JobId, body: schemas.ReanalysisRequest
+async def reanalyze_job(
+    request: Request,
+    resources: ResourcesDep,
+    writer: Writer,
+    job_id: JobId,
+    body: schemas.ReanalysisRequest,
+    *,
+    idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Makes a new job, `reanalysis_of` this one; the old result stays as it is.
 
     With a policy alone the answer is the finished job (200): its probabilities are judged anew. With a model the clip
     is queued again, if it is still kept. Where the verdict differs, the webhooks get `job.verdict_changed`.
     """
-    resources.rate_limiter.take_jobs(writer, 1)
-    new_id = resources.in_session(reanalyze, resources.intake, job_id, by=writer, tenant=writer.tenant, request=body)
-    return respond_submitted(request, view_job(*resources.in_session(jobs.get_job, new_id, tenant=writer.tenant)))
+    async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
+        new_id = await submit(resources, writer, reanalyze, job_id, request=body, ticket=ticket)
+    return respond_submitted(request, view_job(*await resources.await_job(new_id, tenant=writer.tenant, seconds=0)))
 
 
 @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=openapi.problems(404, 410))

@@ -9,7 +9,8 @@ from starlette.responses import Response
 from app import problem_schemas, schemas
 from app.api.auth import UPLOAD_URLS
 from app.api.examples import EXAMPLES, JOB_ID
-from app.api.receiving import OPTIONS_HEADER, PIECE
+from app.api.pieces import PIECE
+from app.api.receiving import OPTIONS_HEADER
 
 _SCHEMAS = "#/components/schemas/{model}"
 _MAKERS = {
@@ -54,18 +55,23 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
     }
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                del operation["responses"]["422"]
-            if "requestBody" in operation:
-                operation["responses"].setdefault("413", problems(413)[413])
+            _complete(operation, needs_key=path.startswith("/v1") and not path.startswith(UPLOAD_URLS))
             _share_problems(operation["responses"], components.setdefault("responses", {}))
-            if path.startswith("/v1") and not path.startswith(UPLOAD_URLS):
-                operation["security"] = [{"ApiKey": []}]
     for name, example in EXAMPLES.items():
         components["schemas"][name]["examples"] = [example]
     for (path, method, status), parameter in _MAKERS.items():
         document["paths"][path][method]["responses"][status]["links"] = _links(document, parameter)
     return document
+
+
+def _complete(operation: dict[str, Any], *, needs_key: bool) -> None:
+    """What holds for every operation."""
+    if "HTTPValidationError" in str(operation["responses"].get("422")):
+        del operation["responses"]["422"]
+    if "requestBody" in operation:
+        operation["responses"].setdefault("413", problems(413)[413])
+    if needs_key:
+        operation["security"] = [{"ApiKey": []}]
 
 
 def _share_problems(responses: dict[str, Any], shared: dict[str, Any]) -> None:
@@ -175,7 +181,7 @@ REANALYZE: dict[str, Any] = {
         200: {"model": schemas.Job, "description": "The new job has ended: a policy judged what was there"},
         202: {"description": "The new job is queued"},
     }
-    | problems(404, 409, 410),
+    | problems(404, 409, 410, 422),
 }
 _OFFSETS: dict[str, Any] = {
     "Upload-Offset": {"description": "Bytes that are there.", "schema": {"type": "integer"}},

@@ -17,14 +17,18 @@ from starlette.requests import ClientDisconnect, Request
 
 from app.api.error_handlers import field_errors
 from app.containers import SNIFF_BYTES, check_head
-from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutError, UnsupportedMediaError
+from app.errors import (
+    ClipTooLargeError,
+    InvalidRequestError,
+    RequestTimeoutError,
+    RequestTooLargeError,
+    UnsupportedMediaError,
+)
 from app.settings import Settings
 from app.storage import Upload
 from app.submission_schemas import JobOptions, JobRequest
 
 OPTIONS_HEADER = "Unmask-Options"
-PIECE = "application/offset+octet-stream"
-"""The media type of a piece in the tus protocol."""
 _NAME_MAX = 255
 _FORM_OVERHEAD_BYTES = 16 * 2**10
 """What boundaries and part headers may add to the clip and the options."""
@@ -46,6 +50,7 @@ class UploadLimits:
 
     clip_max_bytes: int
     options_max_bytes: int
+    json_max_bytes: int
     idle_timeout: timedelta
     total_timeout: timedelta
 
@@ -55,6 +60,7 @@ def limits_of(settings: Settings) -> UploadLimits:
     return UploadLimits(
         clip_max_bytes=settings.clip_max_bytes,
         options_max_bytes=settings.options_max_bytes,
+        json_max_bytes=settings.json_max_bytes,
         idle_timeout=settings.upload_idle_timeout,
         total_timeout=settings.upload_timeout,
     )
@@ -110,12 +116,12 @@ def is_json(request: Request) -> bool:
 
 
 async def receive_source(request: Request, limits: UploadLimits) -> JobRequest:
-    """Reads a body that names its clip. Raises InvalidRequestError, RequestTimeoutError."""
+    """Reads a body that names its clip. Raises InvalidRequestError, RequestTooLargeError, RequestTimeoutError."""
     body = bytearray()
     async for chunk in read_body(request, limits):
         body += chunk
-        if len(body) > limits.options_max_bytes:
-            raise InvalidRequestError(f"The body may have {limits.options_max_bytes} bytes.")
+        if len(body) > limits.json_max_bytes:
+            raise RequestTooLargeError(f"A JSON body may have {limits.json_max_bytes} bytes. Send less at a time.")
     return _parse(JobRequest, bytes(body), prefix="")
 
 

@@ -39,7 +39,10 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                if scope["path"].startswith(UPLOAD_URLS):
+                    headers["Tus-Resumable"] = "1.0.0"  # errors need it, too
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -1,22 +1,18 @@
 """The routes of uploads in pieces: begun with a key; the pieces go to a one-time URL, by the tus protocol 1.0."""
 
-from contextlib import ExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from app import submission_schemas as schemas
 from app.api import openapi
 from app.api.auth import UPLOAD_URLS
-from app.api.dependencies import Resources, ResourcesDep, SessionDep, UploadId, Writer
-from app.api.receiving import PIECE, declared_bytes, limits_of, read_body
+from app.api.dependencies import ResourcesDep, SessionDep, UploadId, Writer
+from app.api.pieces import take_piece
 from app.db.submission_models import ClipUpload
-from app.errors import ClipTooLargeError, UnsupportedMediaError
 from app.services import uploads
 from app.storage import ClipStorage
 
-TUS_HEADERS = {"Tus-Resumable": "1.0.0", "Cache-Control": "no-store"}
 _NOT_FOUND = openapi.problems(404)
 keyed = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=openapi.problems(400, 401, 403, 429, 503))
 direct = APIRouter(prefix=UPLOAD_URLS.rstrip("/"), tags=["uploads"], responses=openapi.problems(400, 404, 503))
@@ -31,19 +27,10 @@ def begin_upload(
 
     Once all bytes are there, submit the clip with `{"source": {"upload_id": ...}}`.
     """
-    check_size(resources, body.bytes)
     resources.rate_limiter.take_bytes(writer, body.bytes)
-    settings = resources.settings
-    lifetimes = {"url_lifetime": settings.upload_url_lifetime, "lifetime": settings.upload_retention}
-    upload, secret = uploads.begin_upload(session, resources.storage, tenant=writer.tenant, request=body, **lifetimes)
-    view = _view(resources.storage, upload)
-    return schemas.ClipUploadWithUrl(**view.model_dump(), **_view_url(upload, secret).model_dump())
-
-
-def check_size(resources: Resources, size_bytes: int) -> None:
-    """Raises ClipTooLargeError."""
-    if size_bytes > (limit := resources.settings.clip_max_bytes):
-        raise ClipTooLargeError(f"A clip may have {limit} bytes. Send a shorter or smaller one.")
+    rules = resources.upload_rules
+    begun = uploads.begin_upload(session, resources.storage, rules, tenant=writer.tenant, request=body)
+    return _view_begun(resources.storage, *begun)
 
 
 @keyed.get("/{upload_id}", summary="Read an upload", responses=_NOT_FOUND)
@@ -80,22 +67,7 @@ async def send_piece(
     upload_offset: Annotated[int, Header(ge=0, lt=2**50, description="Where the piece begins.")],
 ) -> Response:
     """Appends to the clip. What arrived before a line broke is kept: ask with `HEAD`, then go on."""
-    if request.headers.get("content-type") != PIECE:
-        raise UnsupportedMediaError(f"Send the piece as {PIECE}.")
-    upload = await run_in_threadpool(resources.in_session, uploads.find_by_url, secret)
-    limits = limits_of(resources.settings)
-    uploads.check_piece(upload, upload_offset + declared_bytes(request, limits))
-    with ExitStack() as stack:
-        end = await run_in_threadpool(
-            stack.enter_context, uploads.open_end(resources.storage, upload, offset=upload_offset)
-        )
-        try:
-            async for chunk in read_body(request, limits):
-                uploads.check_piece(upload, end.offset + len(chunk))
-                await run_in_threadpool(end.write, chunk)
-        finally:
-            await run_in_threadpool(stack.close)  # it waits for the disk
-    upload = await run_in_threadpool(resources.in_session, uploads.complete, resources.storage, upload)
+    upload = await take_piece(request, resources, secret, offset=upload_offset)
     return _respond(resources.storage, upload, status_code=204)
 
 
@@ -104,7 +76,7 @@ def _respond(storage: ClipStorage, upload: ClipUpload, *, status_code: int) -> R
         "Upload-Offset": str(uploads.received_bytes(storage, upload)),
         "Upload-Length": str(upload.size_bytes),
     }
-    return Response(status_code=status_code, headers=TUS_HEADERS | offsets)
+    return Response(status_code=status_code, headers={"Cache-Control": "no-store"} | offsets)
 
 
 def _view(storage: ClipStorage, upload: ClipUpload) -> schemas.ClipUpload:
@@ -118,6 +90,11 @@ def _view(storage: ClipStorage, upload: ClipUpload) -> schemas.ClipUpload:
         created_at=upload.created_at,
         expires_at=upload.expires_at,
     )
+
+
+def _view_begun(storage: ClipStorage, upload: ClipUpload, secret: str) -> schemas.ClipUploadWithUrl:
+    view, url = _view(storage, upload), _view_url(upload, secret)
+    return schemas.ClipUploadWithUrl(**view.model_dump(), **url.model_dump())
 
 
 def _view_url(upload: ClipUpload, secret: str) -> schemas.UploadUrl:

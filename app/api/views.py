@@ -32,6 +32,7 @@ def view_job(job: Job, queue_position: int | None = None) -> schemas.Job:
         external_id=job.external_id,
         metadata=job.client_metadata,
         model=job.model,
+        policy_id=f"pol_{job.policy_id.hex}" if job.policy_id else None,
         clip=schemas.ClipSummary(
             name=job.clip_name,
             url=job.clip_url,

@@ -57,10 +57,9 @@ class Job(Base):
     """Whether a finished result for the same bytes will do."""
     deduplicated_from: Mapped[UUID | None]
     """The job whose result this one was given."""
-    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(
-        ForeignKey("webhook_endpoints.id", ondelete="SET NULL"), index=True
-    )
-    """The endpoint that the job named."""
+    webhook_endpoint_id: Mapped[UUID | None] = mapped_column(index=True)
+    """The endpoint that the job named. No foreign key: whoever deletes an endpoint must not wait for its jobs, which
+    wait for it when they tell of themselves."""
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"))
     """What turns probabilities into a verdict; None: the model's own thresholds."""
     batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id", ondelete="SET NULL"), index=True)
@@ -81,8 +80,8 @@ class Job(Base):
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     phase: Mapped[Phase | None] = mapped_column(words(Phase))
-    progress_done: Mapped[int | None]
-    progress_total: Mapped[int | None]
+    progress_done: Mapped[int | None] = mapped_column(BigInteger)
+    progress_total: Mapped[int | None] = mapped_column(BigInteger)
 
     verdict: Mapped[Verdict | None] = mapped_column(words(Verdict), index=True)
     failure_code: Mapped[FailureCode | None] = mapped_column(words(FailureCode))

@@ -63,9 +63,12 @@ def add_job(session: Session, job: Job) -> None:
     session.add(Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
 
 
-def find_job(session: Session, job_id: UUID, *, tenant: str) -> Job | None:
-    """A job of a tenant, with its result."""
-    return session.scalars(_with_result().where(Job.id == job_id, Job.tenant == tenant)).one_or_none()
+def find_job(session: Session, job_id: UUID, *, tenant: str, hold: bool = False) -> Job | None:
+    """A job of a tenant, with its result; held, it is as it is now and stays so until the transaction ends."""
+    query = _with_result().where(Job.id == job_id, Job.tenant == tenant)
+    if hold:
+        query = query.with_for_update(of=Job, read=True).execution_options(populate_existing=True)
+    return session.scalars(query).one_or_none()
 
 
 def find_job_for_update(session: Session, job_id: UUID, *, tenant: str) -> Job | None:
@@ -159,7 +162,7 @@ def list_ended(session: Session, *, older_than: timedelta, with_clip: bool, limi
     """Jobs that ended longer ago than this and were not deleted, locked; ``with_clip``: that still hold their clip."""
     query = select(Job).where(Job.finished_at < func.clock_timestamp() - older_than, Job.deleted_at.is_(None))
     if with_clip:
-        query = query.where(Job.clip_deleted_at.is_(None))
+        query = query.where(Job.clip_deleted_at.is_(None), Job.clip_sha256.is_not(None))
     return session.scalars(query.order_by(Job.finished_at).limit(limit).with_for_update(skip_locked=True)).all()
 
 

@@ -16,17 +16,16 @@ class ClipUpload(Base):
     __tablename__ = "clip_uploads"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    tenant: Mapped[str] = mapped_column(index=True)
+    tenant: Mapped[str]
     clip_name: Mapped[str | None]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     """As declared; the upload is complete when so many are there."""
     declared_sha256: Mapped[str | None]
-    url_digest: Mapped[bytes | None] = mapped_column(unique=True)
-    """SHA-256 of the secret in its one-time URL; None once that is used up."""
+    url_digest: Mapped[bytes] = mapped_column(unique=True)
+    """SHA-256 of the secret in its one-time URL."""
     url_expires_at: Mapped[datetime]
     clip_sha256: Mapped[str | None] = mapped_column(index=True)
-    """Of the complete clip."""
-    completed_at: Mapped[datetime | None]
+    """Of the complete clip; None while bytes lack."""
     used_at: Mapped[datetime | None]
     """When a job was made of it: from then on jobs hold the clip, and their deletion deletes it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -46,7 +45,7 @@ class Batch(Base):
     __table_args__ = (Index("ix_batches_open", "id", postgresql_where=text("completed_at IS NULL")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    tenant: Mapped[str] = mapped_column(index=True)
+    tenant: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     completed_at: Mapped[datetime | None]
     """When it was noticed that all jobs have ended, and told to the webhooks."""

@@ -29,6 +29,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app.db.models import Job, Transition
+from app.db.submission_models import Batch
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.states import STATUS_EVENTS, EventType, JobStatus, WebhookJobs
 
@@ -88,9 +89,15 @@ def add_event(session: Session, endpoint: WebhookEndpoint, kind: EventType, data
     return added
 
 
-def add_tenant_event(session: Session, tenant: str, kind: EventType, data: dict[str, Any]) -> None:
-    """Tells the endpoints for all jobs of a tenant of something that is about no single job."""
-    chosen = _wanting(kind, None, data).where(WebhookEndpoint.tenant == tenant, WebhookEndpoint.jobs == WebhookJobs.ALL)
+def add_batch_event(session: Session, batch: Batch, kind: EventType, data: dict[str, Any]) -> None:
+    """Tells the endpoints for all jobs, and those that jobs of the batch name, of something that is about the batch."""
+    named = select(Job.webhook_endpoint_id).where(Job.batch_id == batch.id)
+    chosen = (
+        _wanting(kind, None, data)
+        .where(WebhookEndpoint.tenant == batch.tenant)
+        .where(or_(WebhookEndpoint.jobs == WebhookJobs.ALL, WebhookEndpoint.id.in_(named)))
+        .with_for_update(read=True, key_share=True, of=WebhookEndpoint)
+    )
     session.execute(insert(WebhookEvent).from_select(_EVENT_COLUMNS, chosen))
 
 
@@ -128,10 +135,15 @@ def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
 
 def find_or_add_endpoint(session: Session, endpoint: WebhookEndpoint) -> UUID:
     """The id of the tenant's endpoint with this URL, which is inserted where there is none; nobody deletes it now."""
-    statement = _insert(endpoint)
-    same = statement.on_conflict_do_update(index_elements=["tenant", "url"], set_={"url": statement.excluded.url})
-    found: UUID = session.execute(same.returning(WebhookEndpoint.id)).scalar_one()
-    return found
+    query = select(WebhookEndpoint.id).where(
+        WebhookEndpoint.tenant == endpoint.tenant, WebhookEndpoint.url == endpoint.url
+    )
+    # No stronger lock: jobs that end while this transaction lasts tell the same endpoint.
+    while True:
+        session.execute(_insert(endpoint).on_conflict_do_nothing())
+        found = session.execute(query.with_for_update(read=True, key_share=True)).scalar_one_or_none()
+        if found is not None:  # else the one that was in the way has just been deleted
+            return found
 
 
 def _insert(endpoint: WebhookEndpoint) -> Insert:

@@ -27,7 +27,7 @@ def complete_batches(session: Session) -> list[BatchView]:
         views = [_view(session, batch) for batch in completed]
         for batch, view in zip(completed, views, strict=True):
             data = view.model_dump(mode="json", include={"id", "status", "jobs", "completed_at"})
-            webhooks.add_tenant_event(session, batch.tenant, EventType.BATCH_COMPLETED, data)
+            webhooks.add_batch_event(session, batch, EventType.BATCH_COMPLETED, data)
         return views
 
 

@@ -136,12 +136,15 @@ def simulate(session: Session, policy_id: UUID, *, tenant: str, request: Simulat
     """Tries a policy on past jobs; nothing changes. Raises NotFoundError."""
     with session.begin():
         policy = _existing(tenants.find_policy(session, policy_id, tenant=tenant))
-        calibrations = [Calibration.model_validate(known.payload) for known in results.list_calibrations(session)]
-        applied = {calibration.sha256: apply(policy, calibration) for calibration in calibrations}
+        applied: dict[str, AppliedPolicy] = {}
         actions, before, then, flips = _actions_of(policy), Counter[Verdict](), Counter[Verdict](), 0
         examples: list[Flip] = []
         for past in results.iterate_verdicts(session, tenant=tenant, **dict(request)):
-            verdict = _verdict(applied[past.calibration_sha256], past.probability)
+            sha256 = past.calibration_sha256
+            if sha256 not in applied:
+                stored = results.get_calibration(session, sha256)
+                applied[sha256] = apply(policy, Calibration.model_validate(stored.payload))
+            verdict = _verdict(applied[sha256], past.probability)
             before[past.verdict] += 1
             then[verdict] += 1
             flip = Flip(

@@ -4,19 +4,28 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, results
+from app.db import repositories, results, tenants
 from app.db.models import Job, Result
 from app.db.webhooks import add_job_event
 from app.errors import GoneError
 from app.schemas import ReanalysisRequest
 from app.services import policies
+from app.services.idempotency import Ticket, fingerprint_of, use_key
 from app.services.jobs import existing, require_result
-from app.services.submissions import Clip, Intake, Origin, add_job, check_options, hold_clip
+from app.services.submissions import Clip, Intake, Origin, Submitter, add_job, check_options, hold_clip
 from app.states import EventType, JobStatus
 from app.submission_schemas import JobOptions
 
 
-def reanalyze(session: Session, intake: Intake, job_id: UUID, *, tenant: str, request: ReanalysisRequest) -> UUID:
+def reanalyze(
+    session: Session,
+    intake: Intake,
+    submitter: Submitter,
+    job_id: UUID,
+    *,
+    request: ReanalysisRequest,
+    ticket: Ticket | None = None,
+) -> UUID:
     """Makes a job that looks at the clip of another one again.
 
     With a policy alone it has ended at once: the probabilities that are there are judged anew, nothing is decoded.
@@ -26,21 +35,23 @@ def reanalyze(session: Session, intake: Intake, job_id: UUID, *, tenant: str, re
         GoneError: It was deleted, or its clip was, which another model has to look at.
         NoResultError: There is nothing that a policy could judge.
         InvalidRequestError: There is no such model or policy.
+        IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As ``submissions.submit_upload``.
     """
     check_options(intake, JobOptions(model=request.model))
+    fingerprint = fingerprint_of(f"{job_id} {request.model_dump_json()}", None)
+    if ticket and ticket.is_used:
+        return ticket.job_of(fingerprint)
     with session.begin():
-        old = existing(repositories.find_job(session, job_id, tenant=tenant))
+        # Held, so that it is not deleted while its result is copied.
+        old = existing(repositories.find_job(session, job_id, tenant=submitter.tenant, hold=True))
+        origin = Origin(old.tenant, reanalysis_of=old.id, webhook_endpoint_id=old.webhook_endpoint_id)
         result = None if request.model else require_result(old)
-        job = add_job(
-            session,
-            intake,
-            Origin(tenant, reanalysis_of=old.id),
-            _clip_of(session, old, request),
-            _options_of(old, request),
-        )
-        job.webhook_endpoint_id = old.webhook_endpoint_id
+        job = add_job(session, intake, origin, _clip_of(session, old, request), _options_of(session, old, request))
+        if ticket:
+            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
         if result is not None:
             _judge(session, job, old, result)
+        submitter.charge(1)
     if result is None:
         intake.doorbell.ring(job.id)
     return job.id
@@ -62,12 +73,13 @@ def _clip_of(session: Session, old: Job, request: ReanalysisRequest) -> Clip:
     return Clip(old.clip_name, old.clip_url, old.clip_sha256, old.clip_bytes, deleted_at)
 
 
-def _options_of(old: Job, request: ReanalysisRequest) -> JobOptions:
+def _options_of(session: Session, old: Job, request: ReanalysisRequest) -> JobOptions:
+    policy = tenants.find_policy(session, old.policy_id, tenant=old.tenant) if old.policy_id else None
     return JobOptions(
         external_id=old.external_id,
         metadata=old.client_metadata,
         model=request.model or old.model,
-        policy=request.policy,
+        policy=request.policy or (policy.name if policy else None),
         priority=old.priority,
     )
 

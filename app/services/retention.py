@@ -95,8 +95,9 @@ def bury(session: Session, job: Job) -> None:
     """Leaves a tombstone of a job that has ended, in the caller's transaction; ``forget_clip`` comes after it."""
     job.bury(at=repositories.database_time(session))
     results.delete_result(session, job.id)
-    webhooks.blank_events(session, job.id)
+    # In this order: whoever deletes an endpoint holds it, and goes on to its events.
     webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
+    webhooks.blank_events(session, job.id)
 
 
 def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:

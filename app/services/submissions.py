@@ -1,6 +1,7 @@
 """How jobs come to be: of an upload, of a source that is named, in batches. Workers are rung after the commit."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -38,6 +39,15 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
+class Submitter:
+    """Who submits."""
+
+    tenant: str
+    charge: Callable[[int], None] = lambda _jobs: None
+    """Counts jobs against a quota. Raises QuotaExceededError; called last, so that what is refused costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
     """The clip of a job to be: where it is, or where it will come from."""
 
@@ -56,13 +66,15 @@ class Origin:
     tenant: str
     batch_id: UUID | None = None
     reanalysis_of: UUID | None = None
+    webhook_endpoint_id: UUID | None = None
+    """Whom it tells, where no URL is named."""
 
 
 def submit_upload(
     session: Session,
     intake: Intake,
+    submitter: Submitter,
     *,
-    tenant: str,
     upload: Upload,
     clip_name: str | None,
     options: JobOptions,
@@ -73,7 +85,7 @@ def submit_upload(
     Args:
         session: Has no transaction yet.
         intake: What every submission needs.
-        tenant: Whose job it is.
+        submitter: Whose job it is.
         upload: The clip.
         clip_name: What the client calls it.
         options: What the client says about it.
@@ -83,6 +95,7 @@ def submit_upload(
         InvalidRequestError: The model or policy does not exist, or webhooks do not go to the URL.
         IdempotencyMismatchError: The key belongs to another submission.
         IdempotencyInProgressError: Another request has taken the key meanwhile.
+        QuotaExceededError: The submitter has used up its day.
         StorageFullError: The clip could not be written to the disk.
     """
     check_options(intake, options)
@@ -91,75 +104,85 @@ def submit_upload(
     if ticket and ticket.is_used:
         return ticket.job_of(fingerprint)
     with session.begin():
-        job = add_job(session, intake, Origin(tenant), Clip(clip_name, None, sha256, upload.size_bytes), options)
+        _hold(session, [options], [sha256], tenant=submitter.tenant)
+        clip = Clip(clip_name, None, sha256, upload.size_bytes)
+        job = add_job(session, intake, Origin(submitter.tenant), clip, options)
         if ticket:
             use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        submitter.charge(1)
         # Last: a row that the database refuses must not leave a clip behind.
-        repositories.lock(session, sha256)
         intake.storage.keep(upload, sha256)
     intake.doorbell.ring(job.id)
     return job.id
 
 
 def submit_source(
-    session: Session, intake: Intake, *, tenant: str, request: JobRequest, ticket: Ticket | None = None
+    session: Session, intake: Intake, submitter: Submitter, *, request: JobRequest, ticket: Ticket | None = None
 ) -> UUID:
     """Queues a job for a clip that the service has, or gets from a URL.
 
     Raises:
         NotFoundError: The tenant has no such upload, or no clip with these bytes.
         UploadIncompleteError: The upload lacks some bytes.
-        InvalidRequestError, IdempotencyMismatchError, IdempotencyInProgressError: As ``submit_upload``.
+        InvalidRequestError, IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As
+            ``submit_upload``.
     """
-    check_options(intake, request.options)
-    _check_source(intake, request.source)
+    _check_request(intake, request)
     fingerprint = fingerprint_of(request.source.model_dump_json(), request.options)
     if ticket and ticket.is_used:
         return ticket.job_of(fingerprint)
     with session.begin():
-        _lock_clips(session, [request.source], tenant=tenant)
-        clip = _find_clip(session, request.source, tenant=tenant)
-        job = add_job(session, intake, Origin(tenant), clip, request.options)
+        _hold_all(session, [request], tenant=submitter.tenant)
+        clip = _find_clip(session, request.source, tenant=submitter.tenant)
+        job = add_job(session, intake, Origin(submitter.tenant), clip, request.options)
         if ticket:
             use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        submitter.charge(1)
     intake.doorbell.ring(job.id)
     return job.id
 
 
 def submit_batch(
-    session: Session, intake: Intake, *, tenant: str, request: BatchRequest, ticket: Ticket | None = None
+    session: Session, intake: Intake, submitter: Submitter, *, request: BatchRequest, ticket: Ticket | None = None
 ) -> UUID:
     """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
     fingerprint = fingerprint_of(request.model_dump_json(), None)
     if ticket and ticket.is_used:
         return ticket.batch_of(fingerprint)
+    for index, item in enumerate(request.items):
+        with _pointing(index):
+            _check_request(intake, item)
     with session.begin():
-        batch = Batch(id=uuid7(), tenant=tenant)
+        batch = Batch(id=uuid7(), tenant=submitter.tenant)
         session.add(batch)
         session.flush()
-        _lock_clips(session, [item.source for item in request.items], tenant=tenant)
-        jobs = [
-            _add_item(session, intake, Origin(tenant, batch.id), item, pointer=f"/items/{index}")
-            for index, item in enumerate(request.items)
-        ]
+        _hold_all(session, request.items, tenant=submitter.tenant)
+        jobs = [_add_item(session, intake, batch, item, index=index) for index, item in enumerate(request.items)]
         if ticket:
             use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
-        audit.note(session, "batch.submitted", batch.public_id, tenant=tenant)
+        audit.note(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
+        submitter.charge(len(jobs))
     for job in jobs:
         intake.doorbell.ring(job.id)
     return batch.id
 
 
-def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest, *, pointer: str) -> Job:
+def _add_item(session: Session, intake: Intake, batch: Batch, item: JobRequest, *, index: int) -> Job:
     options = item.options
     if "priority" not in options.model_fields_set:
         options = options.model_copy(update={"priority": Priority.BATCH})
+    with _pointing(index):
+        clip = _find_clip(session, item.source, tenant=batch.tenant)
+        return add_job(session, intake, Origin(batch.tenant, batch.id), clip, options)
+
+
+@contextmanager
+def _pointing(index: int) -> Iterator[None]:
+    """Lets errors say which item of a batch is wrong."""
     try:
-        check_options(intake, options)
-        _check_source(intake, item.source)
-        return add_job(session, intake, origin, _find_clip(session, item.source, tenant=origin.tenant), options)
+        yield
     except UnmaskError as error:
-        raise error.within(pointer) from error
+        raise error.within(f"/items/{index}") from error
 
 
 def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, options: JobOptions) -> Job:
@@ -168,13 +191,14 @@ def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, option
     Raises InvalidRequestError: the tenant has no such policy.
     """
     url, now, tenant = options.webhook_url, repositories.database_time(session), origin.tenant
+    endpoint_id = webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else origin.webhook_endpoint_id
     deadline = options.start_within_seconds
     policy = policies.find_for_job(session, options.policy, tenant=tenant)
     job = Job(
         tenant=tenant,
         batch_id=origin.batch_id,
         reanalysis_of=origin.reanalysis_of,
-        webhook_endpoint_id=webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else None,
+        webhook_endpoint_id=endpoint_id,
         status=JobStatus.QUEUED,
         priority=options.priority,
         turn_at=now + (intake.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
@@ -211,23 +235,32 @@ def hold_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
     return repositories.find_holder(session, sha256, tenant=tenant)
 
 
-def _check_source(intake: Intake, source: Source) -> None:
-    if source.url:
-        webhooks.check_url(intake.guard, source.url, pointer="/source/url")
+def _check_request(intake: Intake, request: JobRequest) -> None:
+    """Raises InvalidRequestError where a URL leads to where the service does not connect, or as ``check_options``."""
+    check_options(intake, request.options)
+    if request.source.url:
+        webhooks.check_url(intake.guard, request.source.url, pointer="/source/url")
 
 
-def _lock_clips(session: Session, sources: Sequence[Source], *, tenant: str) -> None:
-    """Keeps these clips from being deleted; in one order, so that two batches do not wait for each other."""
-    held = {source.sha256 for source in sources if source.sha256}
+def _hold_all(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> None:
+    """Keeps what the requests name from being deleted."""
+    sources = [request.source for request in requests]
     ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
     uploads = submissions.list_uploads(session, ids, tenant=tenant)
-    held |= {upload.clip_sha256 for upload in uploads if upload.clip_sha256}
-    for sha256 in sorted(held):
+    found = [source.sha256 for source in sources] + [upload.clip_sha256 for upload in uploads]
+    _hold(session, [request.options for request in requests], [sha256 for sha256 in found if sha256], tenant=tenant)
+
+
+def _hold(session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str) -> None:
+    """Makes sure of webhook endpoints, then of clips, each in one order: two submissions must not block each other."""
+    for url in sorted({option.webhook_url for option in options if option.webhook_url}):
+        webhooks.find_or_add_named(session, tenant=tenant, url=url)
+    for sha256 in sorted(set(sha256s)):
         repositories.lock(session, sha256)
 
 
 def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
-    """The clip of a source; call ``_lock_clips`` before."""
+    """The clip of a source; call ``_hold_all`` before."""
     if source.url:
         return Clip(url=source.url)
     if source.sha256:
@@ -236,7 +269,7 @@ def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
             raise NotFoundError("No job of yours holds a clip with this SHA-256. Upload it.")
         return Clip(holder.clip_name, None, source.sha256, holder.clip_bytes)
     upload_id = _upload_id(source)
-    upload = submissions.find_upload(session, upload_id, tenant=tenant) if upload_id else None
+    upload = submissions.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
     if upload is None:
         raise NotFoundError("There is no such upload, or it has expired. Begin one with POST /v1/uploads.")
     if upload.clip_sha256 is None:

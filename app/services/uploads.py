@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from io import BufferedReader
 from typing import cast
@@ -26,16 +27,28 @@ from app.storage import ClipStorage, PieceEnd
 from app.submission_schemas import UploadRequest
 
 
+@dataclass(frozen=True, slots=True)
+class UploadRules:
+    """What an upload may be."""
+
+    max_bytes: int
+    url_lifetime: timedelta
+    """How long its URL is good."""
+    lifetime: timedelta
+    """How long it is kept where no job names it."""
+
+
 def begin_upload(
-    session: Session,
-    storage: ClipStorage,
-    *,
-    tenant: str,
-    request: UploadRequest,
-    url_lifetime: timedelta,
-    lifetime: timedelta,
+    session: Session, storage: ClipStorage, rules: UploadRules, *, tenant: str, request: UploadRequest
 ) -> tuple[ClipUpload, str]:
-    """Makes room for a clip; returns the secret of its one-time URL beside it. Raises StorageFullError."""
+    """Notes a clip that is about to come; returns the secret of its one-time URL beside it.
+
+    Raises:
+        ClipTooLargeError: It is announced larger than clips may be.
+        StorageFullError: There is no room for it at the moment.
+    """
+    if request.bytes > rules.max_bytes:
+        raise ClipTooLargeError(f"A clip may have {rules.max_bytes} bytes. Send a shorter or smaller one.")
     storage.check_room(request.bytes)
     secret = secrets.token_urlsafe(32)
     with session.begin():
@@ -46,8 +59,8 @@ def begin_upload(
             size_bytes=request.bytes,
             declared_sha256=request.sha256,
             url_digest=_digest(secret),
-            url_expires_at=now + url_lifetime,
-            expires_at=now + lifetime,
+            url_expires_at=now + rules.url_lifetime,
+            expires_at=now + rules.lifetime,
         )
         session.add(upload)
         session.flush()
@@ -101,8 +114,11 @@ def received_bytes(storage: ClipStorage, upload: ClipUpload) -> int:
 def open_end(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterator[PieceEnd]:
     """Where the next piece goes.
 
-    Raises OffsetMismatchError: the piece does not begin at the end, or another one is on its way.
+    Raises:
+        OffsetMismatchError: The piece does not begin at the end, or another one is on its way.
+        StorageFullError: There is no room for the rest of the clip.
     """
+    storage.check_room(upload.size_bytes - offset)
     try:
         with storage.partial.open_end(upload.public_id) as end:
             if upload.clip_sha256 or end.offset != offset:
@@ -138,7 +154,7 @@ def complete(session: Session, storage: ClipStorage, upload: ClipUpload) -> Clip
     with session.begin():
         row = _existing(submissions.find_upload(session, upload.id, tenant=tenant, lock=True))
         if row.clip_sha256 is None:
-            row.clip_sha256, row.completed_at = sha256, repositories.database_time(session)
+            row.clip_sha256 = sha256
             audit.note(session, "upload.completed", name, tenant=tenant)
             repositories.lock(session, sha256)
             storage.keep_partial(name, sha256)

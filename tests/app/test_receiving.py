@@ -20,7 +20,11 @@ from app.storage import ClipStorage
 
 HEAD = b"\x00\x00\x00\x18ftypisom"
 LIMITS = UploadLimits(
-    clip_max_bytes=1000, options_max_bytes=100, idle_timeout=timedelta(seconds=0.2), total_timeout=timedelta(seconds=5)
+    clip_max_bytes=1000,
+    options_max_bytes=100,
+    json_max_bytes=500,
+    idle_timeout=timedelta(seconds=0.2),
+    total_timeout=timedelta(seconds=5),
 )
 
 

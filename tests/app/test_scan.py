@@ -24,6 +24,7 @@ def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> O
         external_id=None,
         metadata={},
         model=None,
+        policy_id=None,
         clip=schemas.ClipSummary(name=None, url=None, sha256="0" * 64, bytes=1, deleted_at=None),
         attempts=1,
         deduplicated_from=None,

@@ -40,7 +40,8 @@ class Coop:
     def __init__(self, credentials: dict[str, str]) -> None:
         self._credentials = credentials
 
-    def run(self, signal: str, value: dict[str, Any]) -> Any:
+    def run(self, value: dict[str, Any]) -> list[Any]:
+        """What both signals say, asked at the same time as two rules do."""
         script = f"""
             import plugin from {json.dumps(str(ROOT / "integrations" / "coop" / "index.js"))};
             const getCredential = async () => ({json.dumps(self._credentials)});
@@ -48,38 +49,46 @@ class Coop:
             const signals = plugin.createSignals(context);
             const types = signals.map((one) => one.signalTypeId);
             if (types.join() !== plugin.manifest.signalTypeIds.join()) throw new Error(types.join());
-            const {{signal}} = signals.find((one) => one.signalTypeId === {json.dumps(signal)});
-            try {{
-                const result = await signal.run({{orgId: 'org', contentId: 'post-1', value: {json.dumps(value)}}});
-                console.log(JSON.stringify(result));
-            }} catch (error) {{
-                console.log(JSON.stringify({{error: error.message, disabled: await signal.getDisabledInfo('org')}}));
-            }}
+            const input = {{orgId: 'org', contentId: 'post-1', value: {json.dumps(value)}}};
+            const results = await Promise.all(signals.map(async ({{signal}}) => {{
+                try {{
+                    return await signal.run(input);
+                }} catch (error) {{
+                    return {{error: error.message, disabled: await signal.getDisabledInfo('org')}};
+                }}
+            }}));
+            console.log(JSON.stringify(results));
         """
         command = [str(NODE), "--input-type=module", "--eval", script]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        results: list[Any] = json.loads(done.stdout)
+        return results
 
 
 def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: str) -> None:
     coop = Coop({"url": service.url, "apiKey": API_KEY})
     url = f"{web}/portrait.mp4"
-    video = {"type": "VIDEO", "value": {"url": url}}
-    probability = coop.run("UNMASK_PROBABILITY", video)
-    flagged = coop.run("UNMASK_FLAGGED", video)
+    probability, flagged = coop.run({"type": "VIDEO", "value": {"url": url}})
     (job,) = [job for job in service.client.jobs(external_id="post-1") if job.clip.url == url]
     assert job.result is not None
     assert probability == {"outputType": {"scalarType": "NUMBER"}, "score": job.result.probability}
     assert flagged == {"outputType": {"scalarType": "BOOLEAN"}, "score": job.recommended_action in {"review", "block"}}
 
 
+def test_coop_looks_again_where_the_job_was_deleted(service: Service, web: str) -> None:
+    coop, url = Coop({"url": service.url, "apiKey": API_KEY}), f"{web}/portrait.mp4?deleted"
+    video = {"type": "VIDEO", "value": {"url": url}}
+    first, _ = coop.run(video)
+    (job,) = [job for job in service.client.jobs(external_id="post-1") if job.clip.url == url]
+    service.client.delete(job.id)
+    assert coop.run(video)[0] == first
+
+
 def test_coop_is_told_why_there_is_no_signal(service: Service, web: str) -> None:
     coop = Coop({"url": service.url, "apiKey": API_KEY})
-    faceless = coop.run("UNMASK_PROBABILITY", {"type": "VIDEO", "value": {"url": f"{web}/no_face.mp4"}})
+    faceless, _ = coop.run({"type": "VIDEO", "value": {"url": f"{web}/no_face.mp4"}})
     assert "No face was found" in faceless["error"]
-    video = {"type": "VIDEO", "value": {"url": "https://10.0.0.1/a"}}
-    assert "invalid_request: This address is not on the public internet." in coop.run("UNMASK_FLAGGED", video)["error"]
-    stranger = Coop({"url": service.url, "apiKey": "umk_wrong"}).run("UNMASK_FLAGGED", video)
-    assert "unauthorized" in stranger["error"]
-    missing = Coop({}).run("UNMASK_FLAGGED", video)
-    assert missing["disabled"]["disabled"] is True
+    inside = {"type": "VIDEO", "value": {"url": "https://10.0.0.1/a"}}
+    assert "invalid_request: This address is not on the public internet." in coop.run(inside)[0]["error"]
+    assert "unauthorized" in Coop({"url": service.url, "apiKey": "umk_wrong"}).run(inside)[0]["error"]
+    assert Coop({}).run(inside)[1]["disabled"]["disabled"] is True

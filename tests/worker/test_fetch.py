@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from app.egress import Guard
+from app.errors import StorageFullError
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
 from worker.detector.types import ClipError
@@ -77,7 +78,7 @@ def get(url: ServerUrl, tmp_path: Path) -> Callable[..., bytes]:
     """Fetches a path of the server."""
 
     def run(path: str, *, guard: Guard = LOOPBACK, max_bytes: int = len(CLIP), seconds: float = 5) -> bytes:
-        limits = FetchLimits(guard, max_bytes, timedelta(seconds=seconds))
+        limits = FetchLimits(guard, max_bytes, timedelta(seconds=seconds), lambda _: None)
         storage = ClipStorage(tmp_path, reserve_bytes=0)
         with storage.begin_upload(expected_bytes=0) as upload:
             fetch(f"{url}/{path}", upload, lambda *told: progress.append(told), limits)
@@ -132,7 +133,7 @@ def test_a_private_address_is_not_asked(get: Callable[..., bytes]) -> None:
 
 
 def test_a_server_that_is_not_there_is_a_failure(tmp_path: Path) -> None:
-    limits = FetchLimits(LOOPBACK, 1000, timedelta(seconds=2))
+    limits = FetchLimits(LOOPBACK, 1000, timedelta(seconds=2), lambda _: None)
     upload = ClipStorage(tmp_path, reserve_bytes=0).begin_upload(expected_bytes=0)
     with upload, pytest.raises(ClipError) as error:
         fetch("http://127.0.0.1:9/clip.mp4", upload, lambda *_: None, limits)
@@ -143,6 +144,18 @@ def test_whoever_stops_listening_stops_the_fetch(url: ServerUrl, tmp_path: Path)
     def stop(*_: object) -> None:
         raise KeyError
 
-    limits = FetchLimits(LOOPBACK, len(CLIP), timedelta(seconds=30))
+    limits = FetchLimits(LOOPBACK, len(CLIP), timedelta(seconds=30), lambda _: None)
     with ClipStorage(tmp_path, reserve_bytes=0).begin_upload(expected_bytes=0) as upload, pytest.raises(KeyError):
         fetch(f"{url}/dripping", upload, stop, limits)
+
+
+@pytest.mark.parametrize(("path", "asked"), [("clip", len(CLIP)), ("unsized", 999_999)])
+def test_there_must_be_room_before_a_byte_is_written(url: ServerUrl, tmp_path: Path, path: str, asked: int) -> None:
+    def refuse(expected_bytes: int) -> None:
+        raise StorageFullError(str(expected_bytes))
+
+    limits = FetchLimits(LOOPBACK, 999_999, timedelta(seconds=5), refuse)
+    upload = ClipStorage(tmp_path, reserve_bytes=0).begin_upload(expected_bytes=0)
+    with upload, pytest.raises(StorageFullError, match=f"^{asked}$"):
+        fetch(f"{url}/{path}", upload, lambda *_: None, limits)
+    assert upload.size_bytes == 0

@@ -11,6 +11,8 @@ const ID = 'UNMASK';
 const PROBABILITY = 'UNMASK_PROBABILITY';
 const FLAGGED = 'UNMASK_FLAGGED';
 const WAIT_SECONDS = 30;
+const ATTEMPTS = 3;
+const SHARED_MILLISECONDS = 10 * 60 * 1000; // a failure that may pass is not asked for again before that
 const LONGEST_MILLISECONDS = 15 * 60 * 1000;
 
 const DOCS = 'The model card and the README that came with your Unmask say more.';
@@ -68,17 +70,44 @@ const manifest = {
   },
 };
 
-async function ask(config, method, path, { body, headers = {} } = {}) {
-  const response = await fetch(new URL(path, config.url), {
-    method,
-    headers: { Authorization: `Bearer ${config.apiKey}`, 'Content-Type': 'application/json', ...headers },
-    body: body && JSON.stringify(body),
-  });
-  const answer = await response.json();
-  if (!response.ok) {
-    throw new Error(`Unmask: ${answer.code}: ${answer.detail}`);
+const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
+
+/** Sends a request; one that may be repeated is, until the time is over. */
+async function ask(config, end, method, path, { body, headers = {} } = {}) {
+  for (;;) {
+    const response = await fetch(new URL(path, config.url), {
+      method,
+      headers: { Authorization: `Bearer ${config.apiKey}`, 'Content-Type': 'application/json', ...headers },
+      body: body && JSON.stringify(body),
+    });
+    const answer = await response.json();
+    if (response.ok || answer.code === 'gone_deleted') {
+      return answer;
+    }
+    const seconds = Number(response.headers.get('Retry-After') ?? 1);
+    if (!answer.retryable || Date.now() + 1000 * seconds > end) {
+      throw new Error(`Unmask: ${answer.code}: ${answer.detail}`);
+    }
+    await pause(seconds);
   }
-  return answer;
+}
+
+/** The job of an item: the same for all signals that ask at about the same time, another one if that was deleted. */
+async function findJob(config, end, input, url) {
+  const options = { external_id: input.contentId ?? null, policy: config.policy || null };
+  const item = [input.orgId, input.contentId, config.policy, url, Math.floor(Date.now() / SHARED_MILLISECONDS)];
+  let job;
+  for (let attempt = 0; attempt < ATTEMPTS && (!job || job.code === 'gone_deleted'); attempt += 1) {
+    const key = createHash('sha256').update([...item, attempt].join('\n')).digest('hex');
+    job = await ask(config, end, 'POST', '/v1/jobs', {
+      body: { source: { url }, options },
+      headers: { 'Idempotency-Key': key, Prefer: `wait=${WAIT_SECONDS}` },
+    });
+  }
+  while (job.finished_at === null && Date.now() < end) {
+    job = await ask(config, end, 'GET', `${job.links.self}?wait=${WAIT_SECONDS}`);
+  }
+  return job;
 }
 
 async function judge(config, input) {
@@ -86,18 +115,9 @@ async function judge(config, input) {
   if (typeof url !== 'string') {
     throw new Error('Unmask: the item has no video with a URL.');
   }
-  const submission = createHash('sha256').update([input.orgId, input.contentId, config.policy, url].join('\n'));
-  const options = { external_id: input.contentId ?? null, policy: config.policy || null };
-  let job = await ask(config, 'POST', '/v1/jobs', {
-    body: { source: { url }, options },
-    headers: { 'Idempotency-Key': submission.digest('hex'), Prefer: `wait=${WAIT_SECONDS}` },
-  });
-  const end = Date.now() + LONGEST_MILLISECONDS;
-  while (job.finished_at === null && Date.now() < end) {
-    job = await ask(config, 'GET', `${job.links.self}?wait=${WAIT_SECONDS}`);
-  }
+  const job = await findJob(config, Date.now() + LONGEST_MILLISECONDS, input, url);
   if (job.status !== 'succeeded') {
-    throw new Error(`Unmask: the job is ${job.status}. ${job.failure?.message ?? ''}`);
+    throw new Error(`Unmask: the job is ${job.status}. ${job.failure?.message ?? job.detail ?? ''}`);
   }
   if (job.verdict === 'NOT_EVALUATED') {
     throw new Error(`Unmask: not evaluated. ${job.result.reasons.map((reason) => reason.detail).join(' ')}`);

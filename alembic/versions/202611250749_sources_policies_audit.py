@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "202611250654"
+revision = "202611250749"
 down_revision = "202611250406"
 branch_labels = None
 depends_on = None
@@ -36,7 +36,6 @@ def upgrade() -> None:
     op.create_index(
         "ix_batches_open", "batches", ["id"], unique=False, postgresql_where=sa.text("completed_at IS NULL")
     )
-    op.create_index(op.f("ix_batches_tenant"), "batches", ["tenant"], unique=False)
     op.create_table(
         "calibrations",
         sa.Column("sha256", sa.String(), nullable=False),
@@ -51,10 +50,9 @@ def upgrade() -> None:
         sa.Column("clip_name", sa.String(), nullable=True),
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("declared_sha256", sa.String(), nullable=True),
-        sa.Column("url_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("url_digest", sa.LargeBinary(), nullable=False),
         sa.Column("url_expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("clip_sha256", sa.String(), nullable=True),
-        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -63,7 +61,6 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_clip_uploads_clip_sha256"), "clip_uploads", ["clip_sha256"], unique=False)
     op.create_index(op.f("ix_clip_uploads_expires_at"), "clip_uploads", ["expires_at"], unique=False)
-    op.create_index(op.f("ix_clip_uploads_tenant"), "clip_uploads", ["tenant"], unique=False)
     op.create_table(
         "policies",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -91,9 +88,12 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("clip_url", sa.String(), nullable=True))
     op.alter_column("jobs", "clip_sha256", existing_type=sa.VARCHAR(), nullable=True)
     op.alter_column("jobs", "clip_bytes", existing_type=sa.BIGINT(), nullable=True)
+    op.alter_column("jobs", "progress_done", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=True)
+    op.alter_column("jobs", "progress_total", existing_type=sa.INTEGER(), type_=sa.BigInteger(), existing_nullable=True)
     op.create_index(op.f("ix_jobs_batch_id"), "jobs", ["batch_id"], unique=False)
-    op.create_foreign_key(op.f("fk_jobs_batch_id"), "jobs", "batches", ["batch_id"], ["id"], ondelete="SET NULL")
+    op.drop_constraint(op.f("fk_jobs_webhook_endpoint_id"), "jobs", type_="foreignkey")
     op.create_foreign_key(op.f("fk_jobs_policy_id"), "jobs", "policies", ["policy_id"], ["id"])
+    op.create_foreign_key(op.f("fk_jobs_batch_id"), "jobs", "batches", ["batch_id"], ["id"], ondelete="SET NULL")
     # Nothing is released: results from before calibrations were kept cannot be judged, their jobs stay.
     op.execute("DELETE FROM frame_scores")
     op.execute("DELETE FROM results")
@@ -110,9 +110,19 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_results_calibration_sha256"), "results", type_="foreignkey")
     op.alter_column("results", "detector_sha256", existing_type=sa.VARCHAR(), nullable=True)
     op.drop_column("results", "calibration_sha256")
-    op.drop_constraint(op.f("fk_jobs_policy_id"), "jobs", type_="foreignkey")
     op.drop_constraint(op.f("fk_jobs_batch_id"), "jobs", type_="foreignkey")
+    op.drop_constraint(op.f("fk_jobs_policy_id"), "jobs", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_jobs_webhook_endpoint_id"),
+        "jobs",
+        "webhook_endpoints",
+        ["webhook_endpoint_id"],
+        ["id"],
+        ondelete="SET NULL",
+    )
     op.drop_index(op.f("ix_jobs_batch_id"), table_name="jobs")
+    op.alter_column("jobs", "progress_total", existing_type=sa.BigInteger(), type_=sa.INTEGER(), existing_nullable=True)
+    op.alter_column("jobs", "progress_done", existing_type=sa.BigInteger(), type_=sa.INTEGER(), existing_nullable=True)
     op.alter_column("jobs", "clip_bytes", existing_type=sa.BIGINT(), nullable=False)
     op.alter_column("jobs", "clip_sha256", existing_type=sa.VARCHAR(), nullable=False)
     op.drop_column("jobs", "clip_url")
@@ -125,12 +135,10 @@ def downgrade() -> None:
     op.drop_column("api_keys", "jobs_per_day")
     op.drop_column("api_keys", "rate_limit")
     op.drop_table("policies")
-    op.drop_index(op.f("ix_clip_uploads_tenant"), table_name="clip_uploads")
     op.drop_index(op.f("ix_clip_uploads_expires_at"), table_name="clip_uploads")
     op.drop_index(op.f("ix_clip_uploads_clip_sha256"), table_name="clip_uploads")
     op.drop_table("clip_uploads")
     op.drop_table("calibrations")
-    op.drop_index(op.f("ix_batches_tenant"), table_name="batches")
     op.drop_index("ix_batches_open", table_name="batches", postgresql_where=sa.text("completed_at IS NULL"))
     op.drop_table("batches")
     op.drop_index(op.f("ix_audit_events_tenant"), table_name="audit_events")
