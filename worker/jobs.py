@@ -131,9 +131,8 @@ def _fetch(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -
     except StorageFullError as error:
         raise ClipError(FailureCode.STORAGE_FULL, error.detail) from error
     except OperationalError as error:
-        # The file may have got its name, or not: the next attempt fetches it again.
+        # The file may have got its name, or not: when the lease has run out, another attempt fetches it again.
         make_logger(part="worker").warning("database_away", error=str(error))
-        _store(resources, lambda session: attempts.release(session, attempt))
         raise AttemptLostError from error
     if sha256 is None:
         raise AttemptLostError

@@ -112,6 +112,9 @@ def downgrade() -> None:
     op.drop_column("results", "calibration_sha256")
     op.drop_constraint(op.f("fk_jobs_batch_id"), "jobs", type_="foreignkey")
     op.drop_constraint(op.f("fk_jobs_policy_id"), "jobs", type_="foreignkey")
+    op.execute(
+        "UPDATE jobs SET webhook_endpoint_id = NULL WHERE webhook_endpoint_id NOT IN (SELECT id FROM webhook_endpoints)"
+    )
     op.create_foreign_key(
         op.f("fk_jobs_webhook_endpoint_id"),
         "jobs",

@@ -9,6 +9,8 @@ from uuid import UUID
 from app.errors import FieldError, InvalidRequestError
 
 Item = TypeVar("Item")
+INTEGER, BIG_INTEGER = 2**31, 2**63
+"""Numbers of these columns are below: PostgreSQL refuses to compare them with others."""
 
 
 def encode_cursor(position: UUID | int) -> str:
@@ -26,15 +28,15 @@ def decode_uuid(cursor: str | None) -> UUID | None:
         raise _bad_cursor() from error
 
 
-def decode_position(cursor: str | None) -> int:
-    """The position behind a cursor of frames, -1 for the first page. Raises InvalidRequestError."""
+def decode_position(cursor: str | None, *, below: int) -> int | None:
+    """The number behind a cursor, None for the first page; ``below`` is what its column holds. Raises as the other."""
     if cursor is None:
-        return -1
+        return None
     try:
         position = int(_decode(cursor))
     except ValueError as error:
         raise _bad_cursor() from error
-    if not 0 <= position < 2**63:
+    if not 0 <= position < below:
         raise _bad_cursor()
     return position
 

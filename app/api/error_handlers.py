@@ -51,11 +51,14 @@ def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
 
 def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
     """Pydantic's errors as pointers; ``prefix`` is where the validated value sits in the request."""
-    return [FieldError(pointer=prefix + _pointer(error["loc"]), detail=error["msg"]) for error in errors]
+    return [FieldError(pointer=prefix + _pointer(error), detail=error["msg"]) for error in errors]
 
 
-def _pointer(loc: tuple[int | str, ...]) -> str:
+def _pointer(error: ErrorDetails) -> str:
     """Into the body; what is wrong elsewhere begins with ``/query``, ``/header`` or ``/path``."""
+    if error["type"] == "json_invalid":
+        return ""  # FastAPI gives a character's number as the place
+    loc = error["loc"]
     return "".join(f"/{part}" for part in (loc[1:] if loc[:1] == ("body",) else loc))
 
 

@@ -9,7 +9,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app import schemas
 from app.api import openapi
-from app.api.cursors import decode_position, decode_uuid
+from app.api.cursors import INTEGER, decode_position, decode_uuid
 from app.api.dependencies import JobId, PageQuery, Reader, ResourcesDep, SessionDep, Writer, check_job
 from app.api.intake import preferred_wait, submit, take_job
 from app.api.views import respond_frames, respond_job, respond_jobs, respond_submitted, view_feedback, view_job
@@ -104,7 +104,7 @@ def list_frames(
     request: Request, session: SessionDep, reader: Reader, job_id: JobId, query: Annotated[PageQuery, Query()]
 ) -> Response:
     """One row for each face in each sampled frame. `Accept` chooses JSON, `application/x-ndjson` or `text/csv`."""
-    after = decode_position(query.cursor)
+    after = decode_position(query.cursor, below=INTEGER)
     rows = jobs.list_frames(session, job_id, tenant=reader.tenant, after=after, limit=query.limit + 1)
     return respond_frames(request, rows, limit=query.limit)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from app import webhook_schemas as schemas
 from app.api import openapi
-from app.api.cursors import decode_position, decode_uuid, encode_cursor, split_page
+from app.api.cursors import BIG_INTEGER, decode_position, decode_uuid, encode_cursor, split_page
 from app.api.dependencies import EndpointId, EventId, PageQuery, ResourcesDep, SessionDep, WebhookWriter
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint
 from app.services import webhooks
@@ -98,7 +98,7 @@ def list_deliveries(
     session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId, query: Annotated[PageQuery, Query()]
 ) -> schemas.WebhookDeliveryPage:
     """Each request that was sent, newest first."""
-    before = decode_position(query.cursor) if query.cursor else None
+    before = decode_position(query.cursor, below=BIG_INTEGER)
     rows = webhooks.list_deliveries(session, endpoint_id, tenant=writer.tenant, before=before, limit=query.limit + 1)
     page, last = split_page(rows, limit=query.limit)
     cursor = encode_cursor(last.id) if last else None

@@ -95,9 +95,11 @@ def iterate_verdicts(
         yield PastVerdict(format_job_id(job_id), verdict, sha256, found, RecommendedAction(advised))
 
 
-def list_frames(session: Session, job_id: UUID, *, after: int, limit: int) -> Sequence[FrameScore]:
+def list_frames(session: Session, job_id: UUID, *, after: int | None, limit: int) -> Sequence[FrameScore]:
     """Frames behind a position, in the order of the clip."""
-    query = select(FrameScore).where(FrameScore.job_id == job_id, FrameScore.position > after)
+    query = select(FrameScore).where(FrameScore.job_id == job_id)
+    if after is not None:
+        query = query.where(FrameScore.position > after)
     return session.execute(query.order_by(FrameScore.position).limit(limit)).scalars().all()
 
 

@@ -53,8 +53,8 @@ def require_result(job: Job) -> Result:
     )
 
 
-def list_frames(session: Session, job_id: UUID, *, tenant: str, after: int, limit: int) -> Sequence[FrameScore]:
-    """Frames of a job behind a position. Raises as ``get_result``."""
+def list_frames(session: Session, job_id: UUID, *, tenant: str, after: int | None, limit: int) -> Sequence[FrameScore]:
+    """Frames of a job behind a position, None: from the first one. Raises as ``get_result``."""
     get_result(session, job_id, tenant=tenant)
     with session.begin():
         return results.list_frames(session, job_id, after=after, limit=limit)

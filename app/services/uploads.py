@@ -152,11 +152,12 @@ def complete(session: Session, storage: ClipStorage, upload: ClipUpload) -> Clip
         storage.partial.delete(name)
         raise
     with session.begin():
+        # First the clip, then the row: as whoever submits both does.
+        repositories.lock(session, sha256)
         row = _existing(submissions.find_upload(session, upload.id, tenant=tenant, lock=True))
         if row.clip_sha256 is None:
             row.clip_sha256 = sha256
             audit.note(session, "upload.completed", name, tenant=tenant)
-            repositories.lock(session, sha256)
             storage.keep_partial(name, sha256)
         return row
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.api.cursors import encode_cursor
 from app.main import create_app
 from app.services import attempts
 from app.settings import Settings
@@ -198,6 +199,24 @@ def test_jobs_are_filtered(api: TestClient, sessions: Sessions) -> None:
 def test_a_bad_query_is_pointed_at(api: TestClient, query: str, pointer: str) -> None:
     body = problem(api.get(f"/v1/jobs?{query}"), 400, "invalid_request")
     assert [field["pointer"] for field in body["errors"]] == [pointer]
+
+
+@pytest.mark.parametrize("position", [-1, 2**31, 2**63])
+def test_a_cursor_that_no_column_holds_is_not_one_of_ours(api: TestClient, sessions: Sessions, position: int) -> None:
+    job = submit(api)
+    finish(sessions, frames=1)
+    forged = {"cursor": encode_cursor(position)}
+    body = problem(api.get(job["links"]["frames"], params=forged), 400, "invalid_request")
+    assert [field["pointer"] for field in body["errors"]] == ["/query/cursor"]
+    late = api.get("/v1/audit-events", params=forged)
+    assert late.status_code == (200 if position == 2**31 else 400)
+
+
+def test_a_body_that_is_no_json_has_no_place_to_point_at(api: TestClient) -> None:
+    headers = {"Content-Type": "application/json"}
+    for path in ("/v1/policies", "/v1/jobs"):
+        body = problem(api.post(path, content=b'{"name": "x",', headers=headers), 400, "invalid_request")
+        assert [field["pointer"] for field in body["errors"]] == [""]
 
 
 def test_a_job_that_did_not_change_answers_304(api: TestClient, sessions: Sessions) -> None:

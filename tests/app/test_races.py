@@ -107,6 +107,21 @@ def test_submissions_that_share_hooks_and_bytes_do_not_block_each_other(api: Tes
         assert [answer.status_code for answer in answers] == [202, 202, 202, 202, 200]
 
 
+def test_a_batch_may_name_bytes_whose_upload_ends_at_that_moment(api: TestClient) -> None:
+    for index in range(ROUNDS):
+        content = MP4 + bytes([index])
+        submit(api, content)
+        begun = begin(api, bytes=len(content))
+        browser = Browser(api, begun)
+        browser.send(0, content[:50])
+        sources = [{"sha256": hashlib.sha256(content).hexdigest()}, {"upload_id": begun["id"]}]
+        batch, sent = at_once(
+            partial(api.post, "/v1/batches", json={"items": [{"source": source} for source in sources]}),
+            partial(browser.send, 50, content[50:]),
+        )
+        assert (batch.status_code in {202, 409}, sent.status_code) == (True, 204)
+
+
 def test_an_old_job_that_is_deleted_while_it_is_judged_anew_is_whole_or_gone(
     api: TestClient, sessions: Sessions
 ) -> None:

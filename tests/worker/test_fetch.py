@@ -3,20 +3,26 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app.egress import Guard
 from app.errors import StorageFullError
+from app.services import attempts
 from app.states import FailureCode, Phase
 from app.storage import ClipStorage
 from worker.detector.types import ClipError
 from worker.fetch import FetchLimits, fetch
+from worker.heartbeat import AttemptLostError
+from worker.jobs import _fetch
 
 CLIP = bytes(range(256)) * 400
 LOOPBACK = Guard([ip_network("127.0.0.0/8")])
@@ -159,3 +165,21 @@ def test_there_must_be_room_before_a_byte_is_written(url: ServerUrl, tmp_path: P
     with upload, pytest.raises(StorageFullError, match=f"^{asked}$"):
         fetch(f"{url}/{path}", upload, lambda *_: None, limits)
     assert upload.size_bytes == 0
+
+
+def test_a_clip_that_could_not_be_noted_is_left_to_the_next_attempt(
+    url: ServerUrl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_away(*_: object) -> None:
+        raise OperationalError("", {}, Exception("away"))
+
+    monkeypatch.setattr(attempts, "keep_fetched", be_away)
+    limits = FetchLimits(LOOPBACK, len(CLIP), timedelta(seconds=5), lambda _: None)
+    resources: Any = SimpleNamespace(
+        storage=ClipStorage(tmp_path, reserve_bytes=0), fetch_limits=limits, sessions=nullcontext
+    )
+    attempt: Any = SimpleNamespace(clip_url=f"{url}/clip")
+    heartbeat: Any = SimpleNamespace(report=lambda *_: None)
+    with pytest.raises(AttemptLostError):
+        _fetch(resources, attempt, heartbeat)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
