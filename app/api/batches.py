@@ -10,7 +10,7 @@ from app.api.intake import submit
 from app.api.jobs import IdempotencyKey
 from app.services import batches, submissions
 
-router = APIRouter(prefix="/v1/batches", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
+router = APIRouter(prefix="/v1/batches", tags=["jobs"], responses=openapi.KEYED)
 
 
 @router.post("", status_code=202, summary="Submit a batch", responses=openapi.problems(404, 409, 422))

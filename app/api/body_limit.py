@@ -1,10 +1,11 @@
 """Refuses JSON bodies that are too large before they are in memory; clips are streamed and have limits of their own."""
 
-from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.auth import UPLOAD_URLS
 from app.api.error_handlers import problem_response
+from app.api.receiving import is_json
 from app.errors import RequestTooLargeError
 
 
@@ -17,11 +18,11 @@ class BodyLimitMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
-        if scope["type"] != "http" or _has_clip(scope["path"]):
+        if scope["type"] != "http" or _is_clip(HTTPConnection(scope)):
             await self._app(scope, receive, send)
             return
         too_large = RequestTooLargeError(f"A JSON body may have {self._max_bytes} bytes. Send less at a time.")
-        announced = Headers(scope=scope).get("content-length", "")
+        announced = HTTPConnection(scope).headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self._max_bytes:
             response = problem_response(too_large, path=scope["path"])
             response.headers["Connection"] = "close"  # the rest of the body is not wanted
@@ -40,5 +41,7 @@ class BodyLimitMiddleware:
         await self._app(scope, receive_some, send)
 
 
-def _has_clip(path: str) -> bool:
-    return path == "/v1/jobs" or path.startswith(UPLOAD_URLS)
+def _is_clip(connection: HTTPConnection) -> bool:
+    """Whether the body is a clip, or a piece of one."""
+    path = connection.url.path
+    return path.startswith(UPLOAD_URLS) or (path == "/v1/jobs" and not is_json(connection))

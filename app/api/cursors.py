@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,8 +13,7 @@ INTEGER, BIG_INTEGER = 2**31, 2**63
 """Numbers of these columns are below: PostgreSQL refuses to compare them with others."""
 
 
-def encode_cursor(position: UUID | int) -> str:
-    """A cursor behind this item."""
+def _encode(position: UUID | int) -> str:
     return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
 
 
@@ -41,10 +40,12 @@ def decode_position(cursor: str | None, *, below: int) -> int | None:
     return position
 
 
-def split_page(items: Sequence[Item], *, limit: int) -> tuple[Sequence[Item], Item | None]:
-    """The page, and its last item where more follow. Ask for ``limit + 1`` items."""
+def cut_page(
+    items: Sequence[Item], position: Callable[[Item], UUID | int], *, limit: int
+) -> tuple[Sequence[Item], str | None]:
+    """The page, and the cursor behind it where more follow. Ask for ``limit + 1`` items."""
     page = items[:limit]
-    return page, page[-1] if len(items) > limit else None
+    return page, _encode(position(page[-1])) if len(items) > limit else None
 
 
 def _decode(cursor: str) -> str:

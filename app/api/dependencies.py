@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache, partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -63,7 +64,7 @@ class Resources:
             storage=self.storage,
             doorbell=self.doorbell,
             guard=self.guard,
-            find_models=lambda: find_models(settings.installed_models),
+            find_models=cache(partial(find_models, settings.installed_models)),  # once, for all items of a batch
             batch_delay=settings.batch_delay,
         )
 

@@ -20,7 +20,7 @@ from app.services.reanalysis import reanalyze
 from app.states import JobStatus, Verdict
 from app.wire import Sha256, ShortText, Timestamp
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.problems(400, 401, 403, 429, 503))
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.KEYED)
 
 
 IdempotencyKey = Annotated[

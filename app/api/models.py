@@ -7,7 +7,7 @@ from app.api import openapi
 from app.api.dependencies import Reader, ResourcesDep
 from app.registry import find_models
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.problems(400, 401, 403, 429, 503))
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.KEYED)
 
 
 @router.get("", summary="List models", response_model=schemas.ModelList)

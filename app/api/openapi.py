@@ -126,6 +126,8 @@ def _problem_example(status: int) -> dict[str, Any]:
     }
 
 
+KEYED = problems(400, 401, 403, 429, 503)
+"""Of each operation that needs a key."""
 SUBMIT: dict[str, Any] = {
     "response_model": schemas.Job,
     "responses": {

@@ -6,14 +6,13 @@ from fastapi import APIRouter, Query
 
 from app import policy_schemas as schemas
 from app.api import openapi
-from app.api.cursors import decode_uuid, encode_cursor, split_page
+from app.api.cursors import cut_page, decode_uuid
 from app.api.dependencies import Admin, PageQuery, PolicyId, Reader, SessionDep
 from app.db.tenant_models import Policy
 from app.services import policies
 
-_RESPONSES = openapi.problems(400, 401, 403, 429, 503)
-router = APIRouter(prefix="/v1/policies", tags=["policies"], responses=_RESPONSES)
-calibrations = APIRouter(prefix="/v1/calibrations", tags=["policies"], responses=_RESPONSES)
+router = APIRouter(prefix="/v1/policies", tags=["policies"], responses=openapi.KEYED)
+calibrations = APIRouter(prefix="/v1/calibrations", tags=["policies"], responses=openapi.KEYED)
 
 
 @router.post("", status_code=201, summary="Create a policy, or its next version")
@@ -27,8 +26,8 @@ def list_policies(session: SessionDep, reader: Reader, query: Annotated[PageQuer
     """All versions, newest first."""
     before = decode_uuid(query.cursor)
     rows = policies.list_policies(session, tenant=reader.tenant, before=before, limit=query.limit + 1)
-    page, last = split_page(rows, limit=query.limit)
-    return schemas.PolicyPage(items=[_view(row) for row in page], next_cursor=encode_cursor(last.id) if last else None)
+    page, cursor = cut_page(rows, lambda policy: policy.id, limit=query.limit)
+    return schemas.PolicyPage(items=[_view(row) for row in page], next_cursor=cursor)
 
 
 @router.get("/{policy_id}", summary="Read a policy", responses=openapi.problems(404))

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 
 from limits import parse
 from limits.storage import storage_from_string
@@ -16,6 +17,10 @@ _TIMEOUT_SECONDS = 0.25
 """Longest that a request waits for Redis."""
 _PAUSE_SECONDS = 5.0
 """So long a Redis that did not answer is not asked again."""
+
+
+_parse_rate = lru_cache(parse)
+"""It is asked for at each request, and there are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class RateLimiter:
     def _take(self, rate: str, what: str, key_id: str, *, cost: int) -> Allowance | None:
         if time.monotonic() < self._away_until:
             return None
-        window = parse(rate)
+        window = _parse_rate(rate)
         try:
             is_used_up = not self._limiter.hit(window, what, key_id, cost=cost)
             stats = self._limiter.get_window_stats(window, what, key_id)

@@ -13,7 +13,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from app.api.error_handlers import field_errors
 from app.containers import SNIFF_BYTES, check_head
@@ -21,7 +21,6 @@ from app.errors import (
     ClipTooLargeError,
     InvalidRequestError,
     RequestTimeoutError,
-    RequestTooLargeError,
     UnsupportedMediaError,
 )
 from app.settings import Settings
@@ -50,7 +49,6 @@ class UploadLimits:
 
     clip_max_bytes: int
     options_max_bytes: int
-    json_max_bytes: int
     idle_timeout: timedelta
     total_timeout: timedelta
 
@@ -60,7 +58,6 @@ def limits_of(settings: Settings) -> UploadLimits:
     return UploadLimits(
         clip_max_bytes=settings.clip_max_bytes,
         options_max_bytes=settings.options_max_bytes,
-        json_max_bytes=settings.json_max_bytes,
         idle_timeout=settings.upload_idle_timeout,
         total_timeout=settings.upload_timeout,
     )
@@ -110,19 +107,15 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
     return form
 
 
-def is_json(request: Request) -> bool:
+def is_json(connection: HTTPConnection) -> bool:
     """Whether the body names a clip instead of being one."""
-    return parse_options_header(request.headers.get("content-type", ""))[0] == b"application/json"
+    return parse_options_header(connection.headers.get("content-type", ""))[0] == b"application/json"
 
 
 async def receive_source(request: Request, limits: UploadLimits) -> JobRequest:
-    """Reads a body that names its clip. Raises InvalidRequestError, RequestTooLargeError, RequestTimeoutError."""
-    body = bytearray()
-    async for chunk in read_body(request, limits):
-        body += chunk
-        if len(body) > limits.json_max_bytes:
-            raise RequestTooLargeError(f"A JSON body may have {limits.json_max_bytes} bytes. Send less at a time.")
-    return _parse(JobRequest, bytes(body), prefix="")
+    """Reads a body that names its clip. Raises InvalidRequestError, RequestTimeoutError."""
+    body = b"".join([chunk async for chunk in read_body(request, limits)])
+    return _parse(JobRequest, body, prefix="")
 
 
 def _check_length(body_bytes: int, limits: UploadLimits) -> None:

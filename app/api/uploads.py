@@ -14,7 +14,7 @@ from app.services import uploads
 from app.storage import ClipStorage
 
 _NOT_FOUND = openapi.problems(404)
-keyed = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=openapi.problems(400, 401, 403, 429, 503))
+keyed = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=openapi.KEYED)
 direct = APIRouter(prefix=UPLOAD_URLS.rstrip("/"), tags=["uploads"], responses=openapi.problems(400, 404, 503))
 Secret = Annotated[str, Path(description="The last part of an upload URL.", max_length=100)]
 

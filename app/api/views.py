@@ -11,7 +11,7 @@ from fastapi.sse import ServerSentEvent
 from pydantic import BaseModel
 
 from app import schemas
-from app.api.cursors import encode_cursor, split_page
+from app.api.cursors import cut_page
 from app.db.models import Feedback, FrameScore, Job, Transition, format_job_id
 from app.states import STATUS_EVENTS
 
@@ -112,16 +112,14 @@ def respond_submitted(request: Request, job: schemas.Job, *, waited: float | Non
 
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
     """A page of jobs; give one more than the limit where there are more."""
-    page, last = split_page(jobs, limit=limit)
-    cursor = encode_cursor(last.id) if last else None
+    page, cursor = cut_page(jobs, lambda job: job.id, limit=limit)
     items = [view_job(job) for job in page]
     return _respond_json(schemas.JobPage(items=items, next_cursor=cursor), headers=_link_next(request, cursor))
 
 
 def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) -> Response:
     """A page of frames as the client likes it (Accept): JSON, NDJSON, CSV."""
-    page, last = split_page(rows, limit=limit)
-    cursor = encode_cursor(last.position) if last else None
+    page, cursor = cut_page(rows, lambda frame: frame.position, limit=limit)
     frames = [schemas.Frame.model_validate(row.payload) for row in page]
     headers = {"Vary": "Accept"} | _link_next(request, cursor)
     accepted = _preferred(request.headers.get("accept", ""), ("application/json", NDJSON, CSV))

@@ -7,16 +7,15 @@ from fastapi import APIRouter, Query
 
 from app import webhook_schemas as schemas
 from app.api import openapi
-from app.api.cursors import BIG_INTEGER, decode_position, decode_uuid, encode_cursor, split_page
+from app.api.cursors import BIG_INTEGER, cut_page, decode_position, decode_uuid
 from app.api.dependencies import EndpointId, EventId, PageQuery, ResourcesDep, SessionDep, WebhookWriter
 from app.db.webhook_models import WebhookDelivery, WebhookEndpoint
 from app.services import webhooks
 
-_RESPONSES = openapi.problems(400, 401, 403, 429, 503)
 _NOT_FOUND = openapi.problems(404)
 _NOT_NOW = openapi.problems(404, 409)
-endpoints = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=_RESPONSES)
-events = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=_RESPONSES)
+endpoints = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=openapi.KEYED)
+events = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=openapi.KEYED)
 
 
 @endpoints.post("", status_code=201, summary="Register a webhook endpoint", responses=openapi.problems(409))
@@ -35,8 +34,7 @@ def list_endpoints(
     """Also those that jobs named by `webhook_url`."""
     after = decode_uuid(query.cursor)
     rows = webhooks.list_endpoints(session, tenant=writer.tenant, after=after, limit=query.limit + 1)
-    page, last = split_page(rows, limit=query.limit)
-    cursor = encode_cursor(last.id) if last else None
+    page, cursor = cut_page(rows, lambda endpoint: endpoint.id, limit=query.limit)
     return schemas.WebhookEndpointPage(items=[_view(endpoint) for endpoint in page], next_cursor=cursor)
 
 
@@ -100,8 +98,7 @@ def list_deliveries(
     """Each request that was sent, newest first."""
     before = decode_position(query.cursor, below=BIG_INTEGER)
     rows = webhooks.list_deliveries(session, endpoint_id, tenant=writer.tenant, before=before, limit=query.limit + 1)
-    page, last = split_page(rows, limit=query.limit)
-    cursor = encode_cursor(last.id) if last else None
+    page, cursor = cut_page(rows, lambda delivery: delivery.id, limit=query.limit)
     return schemas.WebhookDeliveryPage(items=[_view_delivery(row) for row in page], next_cursor=cursor)
 
 

@@ -124,9 +124,7 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: 
         if not job.status.is_final:
             session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
         retention.bury(session, job)
-        audit.note(session, "job.deleted", job.public_id, tenant=tenant)
-    if job.clip_sha256:
-        retention.forget_clip(session, storage, job.clip_sha256)
+    retention.forget_clip(session, storage, job.clip_sha256)
 
 
 def existing(job: Job | None) -> Job:

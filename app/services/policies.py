@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -29,22 +28,16 @@ from app.states import Verdict
 _EXAMPLES_MAX = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """A verdict and what it rests on."""
-
-    verdict: Verdict
-    payload: dict[str, Any]
-    """``schemas.Result`` as JSON."""
-
-
-def judge(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> Judgement:
+def judge(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> dict[str, Any]:
     """Judges the probabilities of a finding, or of a result that another policy has judged.
 
     Args:
         payload: ``schemas.Finding`` or ``schemas.Result`` as JSON; it is left as it is.
         calibration: Of the model that found it.
         policy: None: the model's own thresholds.
+
+    Returns:
+        ``schemas.Result`` as JSON.
     """
     applied = apply(policy, calibration)
     tracks = [track | {"verdict": _verdict(applied, track["probability"])} for track in payload["tracks"]]
@@ -55,7 +48,7 @@ def judge(payload: dict[str, Any], calibration: Calibration, policy: Policy | No
         "recommended_action": _actions_of(policy).on(verdict),
         "policy": applied.model_dump(mode="json"),
     }
-    return Judgement(verdict, payload | judged)
+    return payload | judged
 
 
 def apply(policy: Policy | None, calibration: Calibration) -> AppliedPolicy:
@@ -147,16 +140,19 @@ def simulate(session: Session, policy_id: UUID, *, tenant: str, request: Simulat
             verdict = _verdict(applied[sha256], past.probability)
             before[past.verdict] += 1
             then[verdict] += 1
-            flip = Flip(
-                job_id=past.job_id,
-                verdict=past.verdict,
-                recommended_action=past.recommended_action,
-                verdict_then=verdict,
-                recommended_action_then=actions.on(verdict),
-            )
-            if (flip.verdict, flip.recommended_action) != (verdict, flip.recommended_action_then):
-                flips += 1
-                examples += [flip] if len(examples) < _EXAMPLES_MAX else []
+            action = actions.on(verdict)
+            if (past.verdict, past.recommended_action) == (verdict, action):
+                continue
+            flips += 1
+            if flips <= _EXAMPLES_MAX:
+                flip = Flip(
+                    job_id=past.job_id,
+                    verdict=past.verdict,
+                    recommended_action=past.recommended_action,
+                    verdict_then=verdict,
+                    recommended_action_then=action,
+                )
+                examples.append(flip)
         return Simulation(
             jobs=before.total(), flips=flips, verdicts=dict(before), verdicts_then=dict(then), examples=examples
         )
@@ -166,13 +162,13 @@ def give_result(session: Session, job: Job, result: Result) -> None:
     """Gives a job the result of another one, or a new one without a job, judged by the job's own policy."""
     stored = results.get_calibration(session, result.calibration_sha256)
     policy = tenants.find_policy(session, job.policy_id, tenant=job.tenant) if job.policy_id else None
-    judgement = judge(result.payload, Calibration.model_validate(stored.payload), policy)
-    job.verdict = judgement.verdict
+    judged = judge(result.payload, Calibration.model_validate(stored.payload), policy)
+    job.verdict = judged["verdict"]
     session.add(
         Result(
             job_id=job.id,
             attempt=job.attempt,
-            payload=judgement.payload,
+            payload=judged,
             detector_sha256=result.detector_sha256,
             calibration_sha256=result.calibration_sha256,
         )

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.db import repositories, results, submissions, tenants, webhooks
 from app.db.models import Job
+from app.db.submission_models import ClipUpload
 from app.log import make_logger
 from app.services import audit
 from app.settings import Settings
@@ -34,7 +35,7 @@ class Retention:
         settings = self._settings
         self._delete_ended(session, "clip_deleted", _let_go, older_than=settings.clip_retention, with_clip=True)
         if settings.result_retention is not None:
-            self._delete_ended(session, "job_deleted", _bury, older_than=settings.result_retention, with_clip=False)
+            self._delete_ended(session, "job_deleted", bury, older_than=settings.result_retention, with_clip=False)
         with session.begin():
             webhooks.delete_old(session, older_than=settings.webhook_retention, limit=_A_SWEEP)
         self._delete_uploads(session)
@@ -50,9 +51,7 @@ class Retention:
             for upload in expired:
                 session.delete(upload)
         for upload in expired:
-            self._storage.partial.delete(upload.public_id)
-            if upload.clip_sha256:
-                forget_clip(session, self._storage, upload.clip_sha256)
+            forget_upload(session, self._storage, upload)
 
     def _delete_ended(
         self,
@@ -69,8 +68,7 @@ class Retention:
             for job in jobs:
                 delete(session, job)
         for job in jobs:
-            if job.clip_sha256:
-                forget_clip(session, self._storage, job.clip_sha256)
+            forget_clip(session, self._storage, job.clip_sha256)
             self._log.info(event, job_id=job.public_id)
 
     def _delete_orphans(self, session: Session) -> None:
@@ -86,25 +84,29 @@ class Retention:
             self._log.warning("orphan_deleted", clip_sha256=sha256)
 
 
-def _bury(session: Session, job: Job) -> None:
-    bury(session, job)
-    audit.note(session, "job.deleted", job.public_id, tenant=job.tenant)
-
-
 def bury(session: Session, job: Job) -> None:
     """Leaves a tombstone of a job that has ended, in the caller's transaction; ``forget_clip`` comes after it."""
     job.bury(at=repositories.database_time(session))
+    audit.note(session, "job.deleted", job.public_id, tenant=job.tenant)
     results.delete_result(session, job.id)
     # In this order: whoever deletes an endpoint holds it, and goes on to its events.
     webhooks.add_job_event(session, job.id, EventType.MEDIA_DELETED)
     webhooks.blank_events(session, job.id)
 
 
-def forget_clip(session: Session, storage: ClipStorage, sha256: str) -> None:
-    """Deletes a clip, unless another job holds the same bytes.
+def forget_upload(session: Session, storage: ClipStorage, upload: ClipUpload) -> None:
+    """Deletes what came of an upload that is no more; as ``forget_clip``, only after a commit."""
+    storage.partial.delete(upload.public_id)
+    forget_clip(session, storage, upload.clip_sha256)
+
+
+def forget_clip(session: Session, storage: ClipStorage, sha256: str | None) -> None:
+    """Deletes a clip, if there is one and no other job holds the same bytes.
 
     Only after a commit: a job that could not be deleted still needs its clip.
     """
+    if sha256 is None:
+        return
     with session.begin():
         repositories.lock(session, sha256)
         if not repositories.list_used_clips(session, [sha256]):

@@ -22,6 +22,9 @@ from app.states import JobStatus, Priority
 from app.storage import ClipStorage, Upload
 from app.submission_schemas import BatchRequest, JobOptions, JobRequest, Source
 
+Hooks = dict[str | None, UUID]
+"""Webhook endpoints by their URL; a job that names none finds none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -43,7 +46,7 @@ class Submitter:
     """Who submits."""
 
     tenant: str
-    charge: Callable[[int], None] = lambda _jobs: None
+    charge: Callable[[int], None]
     """Counts jobs against a quota. Raises QuotaExceededError; called last, so that what is refused costs nothing."""
 
 
@@ -67,7 +70,7 @@ class Origin:
     batch_id: UUID | None = None
     reanalysis_of: UUID | None = None
     webhook_endpoint_id: UUID | None = None
-    """Whom it tells, where no URL is named."""
+    """Whom it tells, beside the endpoints for all jobs."""
 
 
 def submit_upload(
@@ -104,9 +107,10 @@ def submit_upload(
     if ticket and ticket.is_used:
         return ticket.job_of(fingerprint)
     with session.begin():
-        _hold(session, [options], [sha256], tenant=submitter.tenant)
+        hooks = _hold(session, [options], [sha256], tenant=submitter.tenant)
+        origin = Origin(submitter.tenant, webhook_endpoint_id=hooks.get(options.webhook_url))
         clip = Clip(clip_name, None, sha256, upload.size_bytes)
-        job = add_job(session, intake, Origin(submitter.tenant), clip, options)
+        job = add_job(session, intake, origin, clip, options)
         if ticket:
             use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
         submitter.charge(1)
@@ -132,9 +136,10 @@ def submit_source(
     if ticket and ticket.is_used:
         return ticket.job_of(fingerprint)
     with session.begin():
-        _hold_all(session, [request], tenant=submitter.tenant)
+        hooks = _hold_all(session, [request], tenant=submitter.tenant)
+        origin = Origin(submitter.tenant, webhook_endpoint_id=hooks.get(request.options.webhook_url))
         clip = _find_clip(session, request.source, tenant=submitter.tenant)
-        job = add_job(session, intake, Origin(submitter.tenant), clip, request.options)
+        job = add_job(session, intake, origin, clip, request.options)
         if ticket:
             use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
         submitter.charge(1)
@@ -156,8 +161,12 @@ def submit_batch(
         batch = Batch(id=uuid7(), tenant=submitter.tenant)
         session.add(batch)
         session.flush()
-        _hold_all(session, request.items, tenant=submitter.tenant)
-        jobs = [_add_item(session, intake, batch, item, index=index) for index, item in enumerate(request.items)]
+        hooks = _hold_all(session, request.items, tenant=submitter.tenant)
+        jobs = []
+        for index, item in enumerate(request.items):
+            origin = Origin(batch.tenant, batch.id, webhook_endpoint_id=hooks.get(item.options.webhook_url))
+            with _pointing(index):
+                jobs.append(_add_item(session, intake, origin, item))
         if ticket:
             use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
         audit.note(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
@@ -167,13 +176,12 @@ def submit_batch(
     return batch.id
 
 
-def _add_item(session: Session, intake: Intake, batch: Batch, item: JobRequest, *, index: int) -> Job:
+def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest) -> Job:
     options = item.options
     if "priority" not in options.model_fields_set:
         options = options.model_copy(update={"priority": Priority.BATCH})
-    with _pointing(index):
-        clip = _find_clip(session, item.source, tenant=batch.tenant)
-        return add_job(session, intake, Origin(batch.tenant, batch.id), clip, options)
+    clip = _find_clip(session, item.source, tenant=origin.tenant)
+    return add_job(session, intake, origin, clip, options)
 
 
 @contextmanager
@@ -190,15 +198,13 @@ def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, option
 
     Raises InvalidRequestError: the tenant has no such policy.
     """
-    url, now, tenant = options.webhook_url, repositories.database_time(session), origin.tenant
-    endpoint_id = webhooks.find_or_add_named(session, tenant=tenant, url=url) if url else origin.webhook_endpoint_id
-    deadline = options.start_within_seconds
+    now, tenant, deadline = repositories.database_time(session), origin.tenant, options.start_within_seconds
     policy = policies.find_for_job(session, options.policy, tenant=tenant)
     job = Job(
         tenant=tenant,
         batch_id=origin.batch_id,
         reanalysis_of=origin.reanalysis_of,
-        webhook_endpoint_id=endpoint_id,
+        webhook_endpoint_id=origin.webhook_endpoint_id,
         status=JobStatus.QUEUED,
         priority=options.priority,
         turn_at=now + (intake.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
@@ -242,21 +248,26 @@ def _check_request(intake: Intake, request: JobRequest) -> None:
         webhooks.check_url(intake.guard, request.source.url, pointer="/source/url")
 
 
-def _hold_all(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> None:
-    """Keeps what the requests name from being deleted."""
+def _hold_all(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> Hooks:
+    """As ``_hold``, for all that the requests name."""
     sources = [request.source for request in requests]
     ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
     uploads = submissions.list_uploads(session, ids, tenant=tenant)
-    found = [source.sha256 for source in sources] + [upload.clip_sha256 for upload in uploads]
-    _hold(session, [request.options for request in requests], [sha256 for sha256 in found if sha256], tenant=tenant)
+    named = [source.sha256 for source in sources] + [upload.clip_sha256 for upload in uploads]
+    sha256s = [sha256 for sha256 in named if sha256]
+    return _hold(session, [request.options for request in requests], sha256s, tenant=tenant)
 
 
-def _hold(session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str) -> None:
-    """Makes sure of webhook endpoints, then of clips, each in one order: two submissions must not block each other."""
-    for url in sorted({option.webhook_url for option in options if option.webhook_url}):
-        webhooks.find_or_add_named(session, tenant=tenant, url=url)
+def _hold(session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str) -> Hooks:
+    """Keeps webhook endpoints, then clips, from being deleted; each in one order: two submissions must not block.
+
+    Returns the endpoints that the options name, which are made where there are none.
+    """
+    urls = sorted({option.webhook_url for option in options if option.webhook_url})
+    hooks: Hooks = {url: webhooks.find_or_add_named(session, tenant=tenant, url=url) for url in urls}
     for sha256 in sorted(set(sha256s)):
         repositories.lock(session, sha256)
+    return hooks
 
 
 def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:

@@ -91,9 +91,7 @@ def delete_upload(session: Session, storage: ClipStorage, upload_id: UUID, *, te
         upload = _existing(submissions.find_upload(session, upload_id, tenant=tenant, lock=True))
         session.delete(upload)
         audit.note(session, "upload.deleted", upload.public_id, tenant=tenant)
-    storage.partial.delete(upload.public_id)
-    if upload.clip_sha256:
-        retention.forget_clip(session, storage, upload.clip_sha256)
+    retention.forget_upload(session, storage, upload)
 
 
 def find_by_url(session: Session, secret: str) -> ClipUpload:

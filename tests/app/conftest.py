@@ -13,6 +13,7 @@ from app.db.webhook_models import WebhookEvent
 from app.egress import Guard
 from app.main import create_app
 from app.settings import Settings
+from app.storage import ClipStorage, make_storage
 from tests.conftest import API_KEY
 from tests.fixtures.receiver import Receiver, receiver
 from tests.waiting import wait_until
@@ -25,6 +26,12 @@ def api(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[TestCli
     assert sessions  # on an empty database
     with TestClient(create_app(settings), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
         yield client
+
+
+@pytest.fixture
+def clips(settings: Settings) -> ClipStorage:
+    """Where the API keeps clips."""
+    return make_storage(str(settings.storage_url), reserve_bytes=0)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from app.db.models import Job
 from app.db.tenant_models import AuditEvent
 from app.services.retention import Retention
 from app.settings import Settings
-from app.storage import make_storage
+from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 _JSON: dict[str, dict[str, Any]] = {
@@ -75,24 +75,28 @@ def test_what_is_refused_leaves_no_line(api: TestClient) -> None:
     assert read_log(api) == before
 
 
-def test_what_the_service_does_by_itself_is_noted_too(api: TestClient, sessions: Sessions, settings: Settings) -> None:
+def test_what_the_service_does_by_itself_is_noted_too(
+    api: TestClient, sessions: Sessions, settings: Settings, clips: ClipStorage
+) -> None:
     job = submit(api)
     finish(sessions)
     with sessions() as session, session.begin():
         session.execute(update(Job).values(finished_at=Job.finished_at - timedelta(days=8)))
-    keep = Retention(make_storage(str(settings.storage_url), reserve_bytes=0), settings)
+    keep = Retention(clips, settings)
     with sessions() as session:
         keep(session)
     line = read_log(api)[0]
     assert (line["actor"], line["action"], line["target"]) == ("service", "clip.deleted", job["id"])
 
 
-def test_old_lines_go_and_pages_hold_the_rest(api: TestClient, sessions: Sessions, settings: Settings) -> None:
+def test_old_lines_go_and_pages_hold_the_rest(
+    api: TestClient, sessions: Sessions, settings: Settings, clips: ClipStorage
+) -> None:
     jobs = [submit(api) for _ in range(3)]
     with sessions() as session, session.begin():
         old = update(AuditEvent).where(AuditEvent.target == jobs[0]["id"])
         session.execute(old.values(at=AuditEvent.at - timedelta(days=366)))
-    keep = Retention(make_storage(str(settings.storage_url), reserve_bytes=0), settings)
+    keep = Retention(clips, settings)
     with sessions() as session:
         keep(session)
     first = api.get("/v1/audit-events", params={"limit": 1}).json()

@@ -72,9 +72,9 @@ def test_a_model_without_a_calibration_has_its_own_thresholds_alone() -> None:
         calibrated=False, operating_points=[], suspicious_false_positive_rate=None, manipulated_false_positive_rate=None
     )
     policy = Policy(**LOOSE, actions={}, version=1, id=UUID(int=1))
-    judgement = policies.judge(make_found(probability=0.3).payload, guess, policy)
-    assert judgement.verdict is Verdict.AUTHENTIC
-    assert judgement.payload["policy"]["suspicious_false_positive_rate"] is None
+    judged = policies.judge(make_found(probability=0.3).payload, guess, policy)
+    assert judged["verdict"] is Verdict.AUTHENTIC
+    assert judged["policy"]["suspicious_false_positive_rate"] is None
 
 
 def test_a_new_version_does_not_touch_what_was_judged(api: TestClient, sessions: Sessions) -> None:

@@ -6,21 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
-import pytest
 from fastapi.testclient import TestClient
 
-from app.settings import Settings
-from app.storage import ClipStorage, make_storage
+from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 from tests.app.test_sources import name
 from tests.app.test_uploads import Browser, begin
 
 ROUNDS = 25
-
-
-@pytest.fixture
-def clips(settings: Settings) -> ClipStorage:
-    return make_storage(str(settings.storage_url), reserve_bytes=0)
 
 
 def exists(clips: ClipStorage, content: bytes) -> bool:

@@ -22,7 +22,6 @@ HEAD = b"\x00\x00\x00\x18ftypisom"
 LIMITS = UploadLimits(
     clip_max_bytes=1000,
     options_max_bytes=100,
-    json_max_bytes=500,
     idle_timeout=timedelta(seconds=0.2),
     total_timeout=timedelta(seconds=5),
 )

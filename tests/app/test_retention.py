@@ -15,15 +15,10 @@ from app.db.webhook_models import WebhookEvent
 from app.services.retention import Retention
 from app.settings import Settings
 from app.states import EventType
-from app.storage import ClipStorage, make_storage
+from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 Sweep = Callable[..., None]
-
-
-@pytest.fixture
-def clips(settings: Settings) -> ClipStorage:
-    return make_storage(str(settings.storage_url), reserve_bytes=0)
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ from sqlalchemy import select
 from app.db.models import Job
 from app.db.webhook_models import WebhookEvent
 from app.services import batches
-from app.settings import Settings
 from app.states import EventType
-from app.storage import make_storage
+from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 SHA256 = hashlib.sha256(MP4).hexdigest()
@@ -43,11 +42,11 @@ def test_bytes_of_nobody_or_of_the_past_are_not_found(api: TestClient, sessions:
     problem(name(api, {"sha256": SHA256}), 404, "not_found")
 
 
-def test_a_clip_stays_as_long_as_a_job_that_named_its_bytes(api: TestClient, settings: Settings) -> None:
+def test_a_clip_stays_as_long_as_a_job_that_named_its_bytes(api: TestClient, clips: ClipStorage) -> None:
     first = submit(api)
     name(api, {"sha256": SHA256})
     api.delete(first["links"]["self"])
-    make_storage(str(settings.storage_url), reserve_bytes=0).open_clip(SHA256).close()
+    clips.open_clip(SHA256).close()
 
 
 def test_a_url_is_fetched_later(api: TestClient) -> None:

@@ -11,7 +11,7 @@ from app.db.submission_models import ClipUpload
 from app.main import create_app
 from app.services.retention import Retention
 from app.settings import Settings
-from app.storage import make_storage
+from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, problem
 from tests.app.test_sources import SHA256, name
 from tests.conftest import API_KEY
@@ -105,11 +105,10 @@ def test_a_clip_that_is_announced_too_large_is_refused(api: TestClient, settings
 @pytest.mark.parametrize("is_complete", [False, True])
 @pytest.mark.parametrize("way", ["deleted", "expired"])
 def test_nothing_of_an_upload_stays(
-    api: TestClient, sessions: Sessions, settings: Settings, way: str, is_complete: bool
+    api: TestClient, sessions: Sessions, settings: Settings, clips: ClipStorage, *, way: str, is_complete: bool
 ) -> None:
     begun = begin(api)
     Browser(api, begun).send(0, MP4 if is_complete else MP4[:50])
-    storage = make_storage(str(settings.storage_url), reserve_bytes=0)
     if way == "deleted":
         assert api.delete(f"/v1/uploads/{begun['id']}").status_code == 204
     else:
@@ -117,24 +116,23 @@ def test_nothing_of_an_upload_stays(
             upload = session.scalars(select(ClipUpload)).one()
             upload.expires_at = upload.created_at
         with sessions() as session:
-            Retention(storage, settings)(session)
+            Retention(clips, settings)(session)
     problem(api.get(f"/v1/uploads/{begun['id']}"), 404, "not_found")
-    assert storage.partial.size_bytes(begun["id"]) == 0
+    assert clips.partial.size_bytes(begun["id"]) == 0
     with pytest.raises(FileNotFoundError):
-        storage.open_clip(SHA256)
+        clips.open_clip(SHA256)
 
 
-def test_a_clip_goes_with_the_last_job_that_was_made_of_its_upload(api: TestClient, settings: Settings) -> None:
+def test_a_clip_goes_with_the_last_job_that_was_made_of_its_upload(api: TestClient, clips: ClipStorage) -> None:
     begun = begin(api)
     Browser(api, begun).send(0, MP4)
     source = {"upload_id": begun["id"]}
     jobs = [name(api, source).json() for _ in range(2)]
-    storage = make_storage(str(settings.storage_url), reserve_bytes=0)
     api.delete(jobs[0]["links"]["self"])
-    storage.open_clip(SHA256).close()
+    clips.open_clip(SHA256).close()
     api.delete(jobs[1]["links"]["self"])
     with pytest.raises(FileNotFoundError):
-        storage.open_clip(SHA256)
+        clips.open_clip(SHA256)
     problem(name(api, source), 404, "not_found")
 
 
