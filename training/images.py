@@ -1,7 +1,10 @@
-"""Reads the images of a manifest, from a folder or from the tar files in it."""
+"""Reads the images of a manifest, from a folder or from the tar and zip files in it."""
 
 import os
+import re
+import struct
 import tarfile
+import zipfile
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +17,11 @@ from worker.detector.config import CropConfig
 from worker.detector.crops import crop_face
 from worker.detector.types import Box, Face, Image
 
+_IN_ARCHIVE = re.compile(r"\.(tar|zip)/")
+_ZIP_LENGTHS_AT = 26
+"""Place of the lengths of name and extra field in the local header of a zip entry (APPNOTE.TXT, 4.3.7); its data
+follow these two."""
+
 Clip = list[CropRow]  # the rows of one person in one clip, in the order of time
 
 
@@ -22,7 +30,7 @@ class ImageError(TrainingError):
 
 
 class ImageStore:
-    """The images below a folder. Tar files are read in place; a copy in another process opens its own."""
+    """The images below a folder. Archives are read in place; a copy in another process opens its own files."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -33,8 +41,15 @@ class ImageStore:
 
     @cached_property
     def _members(self) -> dict[str, tuple[str, int, int]]:
-        """Path of a member -> its tar file, offset and size."""
+        """Path of a member -> its archive, offset and size."""
         members = {}
+        for path in sorted(self._root.glob("*.zip")):
+            with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+                for entry in archive.infolist():
+                    file.seek(entry.header_offset + _ZIP_LENGTHS_AT)
+                    name_bytes, extra_bytes = struct.unpack("<HH", file.read(4))
+                    start = entry.header_offset + _ZIP_LENGTHS_AT + 4 + name_bytes + extra_bytes
+                    members[f"{path.name}/{entry.filename}"] = (path.name, start, entry.file_size)
         for path in sorted(self._root.glob("*.tar")):
             with tarfile.open(path) as shard:
                 for member in shard:
@@ -50,7 +65,7 @@ class ImageStore:
         return image
 
     def _read_bytes(self, path: str) -> bytes:
-        if ".tar/" not in path:
+        if not _IN_ARCHIVE.search(path):
             try:
                 return (self._root / path).read_bytes()
             except OSError as error:

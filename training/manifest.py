@@ -13,7 +13,7 @@ from training.errors import TrainingError
 
 MANIFEST_NAME = "manifest.csv"
 
-Part = Literal["stop", "calibrate", "report"]
+Part = Literal["early_stopping", "calibrate", "report"]
 
 LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
 _RATE_OF_FRAMES = 30.0
@@ -29,13 +29,14 @@ class CropRow:
     """One face crop and where it came from."""
 
     path: str
-    """Relative to the manifest; the last part may lie in a tar file: ``shard.tar/name.jpg``."""
+    """Relative to the manifest; the last part may lie in a tar file or an uncompressed zip file:
+    ``shard.tar/name.jpg``."""
     dataset: str
     method: str = ""
     """What made the fake, where it is known."""
     label: int
     split: str
-    """``train``, ``val`` or ``test``; other rows are kept and not used."""
+    """``train``, ``val`` or ``test``; or one part of ``val``, ``early_stopping``. Other rows are kept and not used."""
     group: str
     """Clips made of one another. A group lies in one split."""
     person: str = ""
@@ -97,7 +98,7 @@ def find_crossings(rows: Iterable[CropRow]) -> list[str]:
     """The groups and persons that are in more than one split, each with its splits: such a division is worthless."""
     splits: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        if row.split in {"train", "val", "test"}:
+        if row.split in {"train", "val", "early_stopping", "test"}:
             splits[f"group {row.group}"].add(row.split)
             for person in row.person.split():
                 splits[f"person {person}"].add(row.split)
@@ -130,7 +131,7 @@ def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
         The part of each group.
     """
     families = _find_families(rows)
-    shares: dict[Part, float] = {"report": 0.5, "calibrate": 0.25, "stop": 0.25}
+    shares: dict[Part, float] = {"report": 0.5, "calibrate": 0.25, "early_stopping": 0.25}
     totals: dict[tuple[str, int], int] = defaultdict(int)
     for row in rows:
         totals[row.dataset, row.label] += 1
@@ -150,10 +151,11 @@ def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
 
 
 def rows_of_part(rows: Iterable[CropRow], part: Part) -> list[CropRow]:
-    """The rows of ``val`` in one of its parts."""
+    """The rows of ``val`` in one of its parts, and the rows whose split names that part itself."""
+    rows = list(rows)
     val = [row for row in rows if row.split == "val"]
     parts = part_of_val(val)
-    return [row for row in val if parts[row.group] == part]
+    return [row for row in rows if row.split == part or (row.split == "val" and parts[row.group] == part)]
 
 
 def sequences_of(rows: Iterable[CropRow]) -> list[list[CropRow]]:
@@ -191,7 +193,7 @@ def _parse_shard_row(cells: dict[str, str]) -> CropRow | None:
         split=cells["split"],
         group=cells["group"],
         person=cells["person"],
-        clip=cells["video"],
+        clip=cells["video"] or cells["member"],  # a still is a clip of one frame
         pts_seconds=float(cells["frame"] or 0) / _RATE_OF_FRAMES,
         box_x=float(cells["box_x"]),
         box_y=float(cells["box_y"]),

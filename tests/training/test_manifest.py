@@ -80,7 +80,8 @@ def test_val_is_divided_by_quarters_and_half() -> None:
     parts = part_of_val(rows)
     for label in (0, 1):
         counts = [
-            sum(parts[f"{label}-{index}"] == part for index in range(100)) for part in ("stop", "calibrate", "report")
+            sum(parts[f"{label}-{index}"] == part for index in range(100))
+            for part in ("early_stopping", "calibrate", "report")
         ]
         assert counts == [25, 25, 50]
 
