@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
 
@@ -110,6 +109,8 @@ def degrade(crops: Sequence[Image], degradation: Degradation) -> list[Image]:
 
 def compress_h264(crops: Sequence[Image], *, crf: int) -> list[Image]:
     """Crops of even size as they look after H.264 at a constant rate factor."""
+    import av  # noqa: PLC0415 (single frames are trained without it)
+
     memory = io.BytesIO()
     with av.open(memory, "w", format="matroska") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast"})

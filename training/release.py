@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -171,4 +172,7 @@ def _code_version() -> str:
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown commit"
-    return f"{version_of('unmask')} ({commit})"
+    try:
+        return f"{version_of('unmask')} ({commit})"
+    except PackageNotFoundError:  # a checkout runs without being installed
+        return f"checkout ({commit})"

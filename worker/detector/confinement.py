@@ -14,9 +14,6 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-if sys.platform == "linux":
-    import pyseccomp  # looks for libseccomp with the help of other programs: before they are denied
-
 _DENIED_SYSCALLS = """
     accept accept4 add_key bind bpf chmod chown chroot connect delete_module execve execveat fchmod
     fchmodat fchown fchownat finit_module fork fsetxattr init_module io_uring_enter io_uring_register
@@ -62,6 +59,10 @@ def confine(*, memory_max_bytes: int, readable: Iterable[Path]) -> list[str]:
     """
     layers = []
     if sys.platform == "linux":
+        # Runs other programs to find libseccomp, so it comes before they are denied. Training imports this module
+        # without having the package.
+        import pyseccomp  # noqa: F401, PLC0415
+
         if len(list(Path("/proc/self/task").iterdir())) != 1:
             raise RuntimeError("a thread was started before the confinement and would escape from it")
         libc = ctypes.CDLL(None, use_errno=True)
@@ -89,6 +90,8 @@ def allow_cpu_seconds(seconds: float) -> None:
 
 
 def _deny_syscalls() -> None:
+    import pyseccomp  # noqa: PLC0415
+
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in _DENIED_SYSCALLS.split():
         rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
