@@ -77,6 +77,9 @@ class DataConfig(_Record):
     """What ``landmarks`` wrote; without it masks are drawn from the face box."""
     weights: dict[str, Positive] = {}
     """How often pairs come from a data set, 1 where it is not named. Both sides of a pair share their data set."""
+    own_original: Share = 1.0
+    """Share of the fakes that are paired with a clip of their own group, if there is one; the others are paired with
+    any real clip of their data set."""
     terms: str = "The terms of the data bind these weights. Name them in data.terms."
     """Under which terms the data may be used; told in the model's card."""
     hold_out: dict[str, Count] = {}
@@ -90,6 +93,9 @@ class StageConfig(_Record):
 
     steps: Count = 6000
     """Batches."""
+    minutes: Positive | None = None
+    """Length of the stage on the clock, for a machine that is there for a limited time; replaces ``steps``. The
+    learning rate follows the clock. One process only."""
     batch_pairs: Count = 16
     """Pairs of a real and a fake in a batch: of crops in the first stage, of clips in the second."""
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -106,6 +112,9 @@ class StageConfig(_Record):
     """Not on norms and biases."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
     """Labels are this far from 0 and 1."""
+    ranking_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the ranking loss (RankNet: Burges et al., ICML 2005) between the two sides of a pair, beside the
+    cross-entropy."""
     gradient_norm_max: Positive = 2.0
     """Longer gradients are clipped."""
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998

@@ -22,9 +22,6 @@ from worker.detector.crops import crop_face
 from worker.detector.transforms import normalise
 from worker.detector.types import Floats, Image
 
-_SAME_GROUP = 0.5
-"""How often the real of a pair is the very clip that its fake was made of."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
@@ -86,11 +83,11 @@ class Pairs:
             dataset = self._draw_data_set(self._with_both, rng, frames_min)
             fake = self._draw_clip(dataset, 1, rng, frames_min)
             originals = [clip for clip in self._originals[dataset, fake[0].group] if len(clip) >= frames_min]
-            if originals and rng.random() < _SAME_GROUP:
-                real = originals[rng.integers(len(originals))]
+            fake = self._cut(fake, rng, frames_min, frames_max)
+            if originals and rng.random() < self._config.data.own_original:
+                real = _cut_alike(originals[rng.integers(len(originals))], fake)
             else:
-                real = self._draw_clip(dataset, 0, rng, frames_min)
-            real, fake = (self._cut(clip, rng, frames_min, frames_max) for clip in (real, fake))
+                real = self._cut(self._draw_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
             reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
         geometry = draw_geometry(self._config.augment, rng)
         degradation = draw_degradation(self._config.augment, rng, frames=min(len(real), len(fake)))
@@ -160,6 +157,14 @@ class Pairs:
             in_pixels = None if points is None else points * np.float32(image.shape[1])
             portraits.append(Portrait(image, face_of(row, image), in_pixels))
         return portraits
+
+
+def _cut_alike(clip: Clip, other: Clip) -> Clip:
+    """As many frames of a clip as another has, if there are so many, from about the same moment."""
+    count = min(len(clip), len(other))
+    distances = [abs(row.pts_seconds - other[0].pts_seconds) for row in clip[: len(clip) - count + 1]]
+    start = int(np.argmin(distances))
+    return clip[start : start + count]
 
 
 class FrameBatches(Dataset[tuple[Tensor, Tensor]]):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
-from torch import distributed
+from torch import distributed, dtype
 from torch.amp.autocast_mode import autocast
 
 from training.config import TrainConfig
@@ -26,6 +26,9 @@ class Device:
             torch.set_num_threads(config.threads)
         count = int(os.environ.get("WORLD_SIZE", "1"))
         has_gpu = torch.cuda.is_available()
+        if has_gpu:
+            torch.backends.cudnn.benchmark = True  # the shapes of a stage never change
+            torch.set_float32_matmul_precision("high")
         if count == 1:
             return cls(torch.device("cuda" if has_gpu else "cpu"))
         if not distributed.is_initialized():
@@ -44,8 +47,13 @@ class Device:
         """Whether this process writes files."""
         return self.rank == 0
 
+    @property
+    def half_precision(self) -> dtype | None:
+        """The type of autocast: bfloat16 on a GPU that has it, else float16; None on a CPU, which gains nothing."""
+        if self.torch.type != "cuda":
+            return None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
     def autocast(self) -> autocast:
-        """Half precision on a GPU; processors without bfloat16 only lose by it."""
-        has_bfloat16 = self.torch.type == "cuda" and torch.cuda.is_bf16_supported()
-        dtype = torch.bfloat16 if has_bfloat16 else torch.float16
-        return autocast(self.torch.type, dtype, enabled=self.torch.type == "cuda")
+        """Mixed precision in ``half_precision``."""
+        return autocast(self.torch.type, self.half_precision, enabled=self.half_precision is not None)

@@ -6,8 +6,10 @@ from its own seed.
 
 import csv
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from training.device import Device
 from worker.detector.classifier import Classifier
 
 _LOG_EVERY = 20
+_STEPS_BY_THE_CLOCK = 2**31
+"""Bound of a stage whose end the clock decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class _State:
     """How far a stage is."""
 
     step: int = 0
+    seconds: float = 0.0
     best_f1: float = -1.0
     best_auc: float = -1.0
     looks_without_gain: int = 0
@@ -94,14 +99,18 @@ def run_stage(
     history = _History(out, stage.name) if device.is_first else None
     runner = _Runner(stage, model, config, device, history=history, path=out / f"{stage.name}.pt")
     runner.resume()
-    batches = None if runner.state.is_done else stage.make_batches()
-    while batches is not None and not runner.state.is_done:
-        end = min(runner.state.step + stage.config.evaluate_every, stage.config.steps)
-        loaded = load_batches(batches, range(runner.state.step, end), config)
-        steps = end - runner.state.step
-        runner.advance(show_progress(loaded, f"{stage.name} {end}", steps, console=console))
-        figures = runner.look()
-        console.print(f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}")
+    if not runner.state.is_done:
+        steps = stage.config.steps if stage.config.minutes is None else _STEPS_BY_THE_CLOCK
+        loaded = load_batches(stage.make_batches(), range(runner.state.step, steps), config, device)
+        while not runner.state.is_done:
+            count = min(stage.config.evaluate_every, steps - runner.state.step)
+            description = f"{stage.name} {runner.state.step + count}"
+            runner.advance(show_progress(islice(loaded, count), description, count, console=console))
+            figures = runner.look()
+            console.print(
+                f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}, "
+                f"{runner.state.seconds:.0f} s"
+            )
     model.load_state_dict(runner.best)
 
 
@@ -152,9 +161,10 @@ class _Runner:
         self._history, self._path = history, path
         self._average = ModelEmaV3(model, decay=stage.config.ema_decay, use_warmup=True, warmup_power=2 / 3)
         self._optimizer = _make_optimizer(model, stage.config)
-        self._scaler = torch.amp.GradScaler(device.torch.type, enabled=device.torch.type == "cuda")
+        self._scaler = torch.amp.GradScaler(device.torch.type, enabled=device.half_precision is torch.float16)
         loss = stage.make_loss(model)
         self._loss = loss if device.count == 1 else DistributedDataParallel(loss)
+        self._clock_start = time.monotonic()
         self.state = _State()
         self.best: dict[str, Tensor] = {}
 
@@ -167,11 +177,12 @@ class _Runner:
                 part.load_state_dict(saved[name])
         if self._history:
             self._history.start(self.state.step)
+        self._clock_start = time.monotonic() - self.state.seconds
 
     def advance(self, batches: Iterable[Any]) -> None:
-        """One step a batch."""
+        """Does one step per batch; a stage with ``minutes`` ends when they are over."""
         self._model.train()
-        recent: list[tuple[float, float]] = []
+        recent: list[Tensor] = []
         for batch in batches:
             # Dropout, too, follows from the number of the step.
             torch.manual_seed(hash((self._seed, self.state.step, self._device.rank)) % 2**31)
@@ -179,9 +190,11 @@ class _Runner:
             self.state.step += 1
             self._average.update(self._model, step=self.state.step)
             if self._history and self.state.step % _LOG_EVERY == 0:
-                loss, accuracy = (sum(values) / len(recent) for values in zip(*recent, strict=True))
+                loss, accuracy = torch.stack(recent).mean(0).tolist()
                 self._history.add(HistoryRow(self._stage.name, self.state.step, loss=loss, accuracy=accuracy))
                 recent.clear()
+            if self._share_done() >= 1:
+                break
 
     def look(self) -> Figures:
         """Judges the averaged weights, keeps them where they are the best, and writes a checkpoint."""
@@ -192,7 +205,8 @@ class _Runner:
         if is_better:
             self.best = {name: tensor.clone() for name, tensor in self._average.module.state_dict().items()}
         state.best_f1, state.best_auc = max(state.best_f1, figures.f1), max(state.best_auc, figures.auc)
-        state.is_done = state.step >= config.steps or state.looks_without_gain >= config.patience
+        state.seconds = time.monotonic() - self._clock_start
+        state.is_done = self._share_done() >= 1 or state.looks_without_gain >= config.patience
         if self._history:
             self._history.add(HistoryRow(self._stage.name, state.step, stop_f1=figures.f1, stop_auc=figures.auc))
             content = {name: part.state_dict() for name, part in self._parts().items()}
@@ -217,10 +231,18 @@ class _Runner:
             "scaler": self._scaler,
         }
 
-    def _step(self, batch: Any) -> tuple[float, float]:
+    def _share_done(self) -> float:
+        """Share of the stage that is over, by its steps or by the clock."""
+        config = self._stage.config
+        if config.minutes is None:
+            return self.state.step / config.steps
+        return (time.monotonic() - self._clock_start) / (60 * config.minutes)
+
+    def _step(self, batch: Any) -> Tensor:
+        """Returns loss and accuracy, (2,), on the device: reading them would wait for the GPU."""
         config = self._stage.config
         for group in self._optimizer.param_groups:
-            group["lr"] = group["rate"] * _rate_factor(self.state.step, config)
+            group["lr"] = group["rate"] * _rate_factor(self.state.step, self._share_done(), config)
         self._optimizer.zero_grad(set_to_none=True)
         with self._device.autocast():
             loss, accuracy = self._loss(batch)
@@ -230,26 +252,27 @@ class _Runner:
         nn.utils.clip_grad_norm_(parameters, config.gradient_norm_max)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        return float(loss.detach()), float(accuracy)
+        return torch.stack([loss.detach().float(), accuracy])
 
 
-def load_batches(batches: Dataset[Any], numbers: range, config: TrainConfig) -> Iterator[Any]:
-    """Batches of some numbers, made ahead in other processes."""
+def load_batches(batches: Dataset[Any], numbers: range, config: TrainConfig, device: Device) -> Iterator[Any]:
+    """Yield the batches with these numbers, made ahead in other processes."""
     loader: DataLoader[Any] = DataLoader(
         batches,
         batch_size=None,
         sampler=numbers,
         num_workers=config.loaders,
         prefetch_factor=4 if config.loaders else None,
+        pin_memory=device.torch.type == "cuda",
     )
     return iter(loader)
 
 
-def _rate_factor(step: int, config: StageConfig) -> float:
+def _rate_factor(step: int, share_done: float, config: StageConfig) -> float:
     warm = min((step + 1) / max(config.warmup_steps, 1), 1.0)
     if config.schedule == "constant":
         return warm
-    return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return warm * 0.5 * (1 + math.cos(math.pi * min(share_done, 1.0)))
 
 
 def _make_optimizer(model: Classifier, config: StageConfig) -> torch.optim.Optimizer:

@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import track as show_progress
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+from torch.nn.functional import softplus
 from torch.utils.data import Dataset
 
-from training.config import TrainConfig
+from training.config import ConfigError, StageConfig, TrainConfig
 from training.dataset import Example, FrameBatches, Pairs, SequenceBatches, keep_data_sets, pad
 from training.device import Device
 from training.errors import TrainingError
@@ -85,11 +86,13 @@ def train(config: TrainConfig, out: Path) -> Path:
         raise RunError(f"{out / MODEL_NAME} is trained already. Choose another folder, or delete it to train anew.")
     cv2.setNumThreads(1)  # a loader is forked: a lock of OpenCV's pool, held at that moment, would stop it for ever
     device, console = Device.start(config), Console()
+    if device.count > 1 and any(stage and stage.minutes for stage in (config.frames, config.sequences)):
+        raise ConfigError("'minutes' works in one process: each would read its own clock. Set 'steps'.")
     listed = hold_out(load_manifest(config.data.manifest), config.data.hold_out)
     if crossings := find_crossings(listed):
         raise ManifestError("A group or person is in more than one split. " + "; ".join(crossings[:10]))
     rows = keep_data_sets(listed, without=config.data.without)
-    stopping = keep_data_sets(rows_of_part(listed, "stop"), without=config.data.without)
+    stopping = keep_data_sets(rows_of_part(listed, "early_stopping"), without=config.data.without)
     check_labels(stopping)
     out.mkdir(parents=True, exist_ok=True)
     check_same_run(config, out / "config.json")
@@ -120,7 +123,7 @@ def check_labels(rows: Sequence[CropRow]) -> None:
 
 def check_same_run(config: TrainConfig, path: Path) -> None:
     """Raises RunError where a run goes on otherwise than it began; how long and how fast it runs may change."""
-    free = {"steps", "evaluate_every", "patience", "threads", "loaders", "compile"}
+    free = {"steps", "minutes", "evaluate_every", "patience", "threads", "loaders", "compile"}
 
     def fixed(values: Any) -> Any:
         if isinstance(values, dict):
@@ -141,10 +144,14 @@ def make_frame_stage(run: Run) -> Stage | None:
         return None
     pairs_a_batch = config.frames.batch_pairs
     thinned = [clip[:: max(len(clip) // _STOP_FRAMES_MAX, 1)] for clip in run.stop_clips]
+    crops: list[Image] = []
 
     def evaluate(network: Classifier) -> Figures:
+        if not crops:
+            crops.extend(read_crops(clip, run.store, config.detector.crop) for clip in thinned)
         with torch.no_grad():
-            logits = network.frame_head(_read_features(network, thinned, run)).squeeze(-1)
+            features = extract_features(network, np.concatenate(crops), config, run.device)
+            logits = network.frame_head(features).squeeze(-1)
         return _judge([row.label for clip in thinned for row in clip], logits)
 
     return Stage(
@@ -218,7 +225,7 @@ class CachedSequences(Dataset[list[FeatureSequence]]):
         self._seed, self._rank, self._batch_pairs = config.seed, run.device.rank, config.sequences.batch_pairs
         self._sequences: list[FeatureSequence] = []
         numbers = range(-(-config.sequence.cached_pairs // self._batch_pairs))
-        for examples in show_progress(load_batches(drawn, numbers, config), "features", len(numbers)):
+        for examples in show_progress(load_batches(drawn, numbers, config, run.device), "features", len(numbers)):
             crops = np.concatenate([example.crops for example in examples])
             features = extract_features(run.model, crops, config, run.device).cpu().half()
             for piece, example in zip(torch.split(features, [len(e.crops) for e in examples]), examples, strict=True):
@@ -236,14 +243,14 @@ class _FrameLoss(nn.Module):
     def __init__(self, model: Classifier, config: TrainConfig, device: Device) -> None:
         super().__init__()
         assert config.frames is not None
-        self._model, self._device, self._smoothing = model, device, config.frames.label_smoothing
+        self._model, self._device, self._config = model, device, config.frames
         self._features = torch.compile(model.features) if config.compile else model.features
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         crops, labels = batch
         crops = crops.to(self._device.torch, memory_format=torch.channels_last, non_blocking=True)
         logits = self._model.frame_head(self._features(crops)).squeeze(-1)
-        return _loss(logits, labels.to(self._device.torch), self._smoothing)
+        return _loss(logits, labels.to(self._device.torch), self._config)
 
 
 class _SequenceLoss(nn.Module):
@@ -252,14 +259,14 @@ class _SequenceLoss(nn.Module):
     def __init__(self, model: Classifier, config: TrainConfig, device: Device) -> None:
         super().__init__()
         assert config.sequences is not None
-        self._model, self._device, self._smoothing = model, device, config.sequences.label_smoothing
+        self._model, self._device, self._config = model, device, config.sequences
         self._crop = config.detector.crop
 
     def forward(self, batch: list[Example] | list[FeatureSequence]) -> tuple[Tensor, Tensor]:
         padded = pad(self._features(batch), [item.pts_seconds for item in batch])
         _, logits = self._model.head(*(part.to(self._device.torch) for part in padded))
         labels = torch.tensor([float(item.label) for item in batch], device=self._device.torch)
-        return _loss(logits, labels, self._smoothing)
+        return _loss(logits, labels, self._config)
 
     def _features(self, batch: list[Example] | list[FeatureSequence]) -> list[Tensor]:
         cached = [item.features.float() for item in batch if isinstance(item, FeatureSequence)]
@@ -272,9 +279,13 @@ class _SequenceLoss(nn.Module):
         return list(torch.split(features, [len(item.pts_seconds) for item in batch]))
 
 
-def _loss(logits: Tensor, labels: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
-    targets = labels * (1 - 2 * smoothing) + smoothing
-    return cross_entropy(logits, targets), ((logits > 0) == (labels > 0.5)).float().mean()
+def _loss(logits: Tensor, labels: Tensor, config: StageConfig) -> tuple[Tensor, Tensor]:
+    """Loss and accuracy of a batch (B,) of pairs, a real and then its fake."""
+    smoothing = config.label_smoothing
+    loss = cross_entropy(logits, labels * (1 - 2 * smoothing) + smoothing)
+    if config.ranking_weight:
+        loss = loss + config.ranking_weight * softplus(logits[0::2] - logits[1::2]).mean()
+    return loss, ((logits > 0) == (labels > 0.5)).float().mean()
 
 
 def _read_features(network: Classifier, clips: Sequence[Clip], run: Run) -> Tensor:

