@@ -17,6 +17,7 @@ _commands = typer.Typer(
     help="""Train a detector, in this order:
 
 `extract` cuts faces out of folders of videos · `landmarks` finds the points that pseudo-fakes follow (optional) ·
+`pack` makes the data small enough to take along (optional) ·
 `train` trains · `calibrate` sets temperature and thresholds · `evaluate` says how good it is · `release` writes the
 directory that `unmask models add` installs.""",
 )
@@ -71,6 +72,27 @@ def landmarks(
     rows = [row for row in load_manifest(manifest) if row.label == 0 and row.split == "train"]
     found = find_landmarks(rows, manifest.parent, out, model=model, processes=processes)
     typer.echo(f"{found} of {len(rows)} real faces have landmarks.")
+
+
+@_commands.command()
+def pack(
+    config: Annotated[Path, typer.Option(help="YAML; its data are packed.")],
+    out: Out,
+    max_mb: Annotated[float, typer.Option(min=0.01, help="Most megabytes (2**20 bytes) of images.")] = 30.0,
+    order: Annotated[str, typer.Option(help="Data sets in the order of packing; ':2': two frames per clip.")] = "*",
+    box_px: Annotated[int, typer.Option(min=16, help="Width of a face box; smaller ones keep their size.")] = 112,
+    override: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as in data.manifest=faces.csv.")] = None,
+) -> None:
+    """Pack what a configuration trains on into a few megabytes, for a machine that has no data."""
+    from training.config import load_config
+    from training.pack import PackOptions, parse_order
+    from training.pack import pack as run
+
+    options = PackOptions(max_bytes=int(max_mb * 2**20), order=parse_order(order), box_px=box_px)
+    counts = run(load_config(config, override or []), out, options)
+    packed = ", ".join(f"{count} of {dataset}" for dataset, count in counts.items())
+    typer.echo(f"{sum(counts.values())} images: {packed}.")
+    typer.echo(f"Next: python -m training train --config {out / 'config.json'}")
 
 
 @_commands.command()

@@ -4,7 +4,7 @@ The points are a part of MediaPipe's mesh of 478 (Kartynnik et al., 2019). Only 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -58,6 +58,12 @@ def load_landmarks(path: Path) -> dict[str, Floats]:
         return dict(zip(stored["paths"].tolist(), points, strict=True))
 
 
+def save_landmarks(path: Path, landmarks: Mapping[str, npt.NDArray[np.floating]]) -> None:
+    """Write landmarks as ``load_landmarks`` reads them."""
+    points = np.array(list(landmarks.values()), np.float16).reshape(-1, POINTS, 2)
+    np.savez_compressed(path, paths=np.array(list(landmarks), dtype=np.str_), points=points)
+
+
 def find_landmarks(rows: Sequence[CropRow], root: Path, out: Path, *, model: Path, processes: int) -> int:
     """Finds the landmarks of crops with MediaPipe, in processes without a network, and writes them.
 
@@ -77,9 +83,7 @@ def find_landmarks(rows: Sequence[CropRow], root: Path, out: Path, *, model: Pat
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(root, model)) as pool:
         jobs = pool.map(_find_piece, pieces)
         found = [point for piece in show_progress(jobs, "landmarks", total=len(pieces)) for point in piece]
-    paths = [path for path, _ in found]
-    points = np.array([point for _, point in found], np.float16).reshape(-1, POINTS, 2)
-    np.savez_compressed(out, paths=np.array(paths, dtype=np.str_), points=points)
+    save_landmarks(out, dict(found))
     return len(found)
 
 
