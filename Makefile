@@ -57,8 +57,8 @@ train-smoke: setup  ## Go the whole way from videos to a served model in small
 migrate: setup  ## Bring the database of UNMASK_DATABASE_URL to the newest schema
 	$(BIN)/unmask migrate
 
-openapi: setup  ## Write app/openapi.json, the reference of the API
-	$(BIN)/unmask openapi > app/openapi.json
+openapi: setup  ## Write app/api/reference/openapi.json, the reference of the API
+	$(BIN)/unmask openapi > app/api/reference/openapi.json
 
 fuzz: setup  ## Look for answers that the reference does not know, for ten minutes or so
 	UNMASK_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/e2e/test_contract.py

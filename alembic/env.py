@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from app.db import models, submission_models, tenant_models, webhook_models  # noqa: F401 (all declare tables)
-from app.db.session import make_engine
-from app.settings import Settings, require_settings
+import app.db.tables  # noqa: F401 (all declare tables)
+from app.core.settings import Settings, require_settings
+from app.db.engine import Base, make_engine
 
 
 def run() -> None:
@@ -13,7 +13,7 @@ def run() -> None:
     (database_url,) = (given,) if given else require_settings(Settings(), "database_url")
     engine = make_engine(database_url, pool_size=1)
     with engine.connect() as connection:
-        context.configure(connection=connection, target_metadata=models.Base.metadata)
+        context.configure(connection=connection, target_metadata=Base.metadata)
         with context.begin_transaction():
             context.run_migrations()
     engine.dispose()

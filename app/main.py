@@ -8,24 +8,24 @@ from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
-from app.api import audit, batches, health, jobs, models, policies, uploads, webhooks
-from app.api.auth import ApiKeyMiddleware, KeyRing
-from app.api.body_limit import BodyLimitMiddleware
-from app.api.dependencies import Resources
 from app.api.error_handlers import add_error_handlers
+from app.api.job_events import JobWaiters
+from app.api.middleware.authentication import ApiKeyMiddleware, KeyRing
+from app.api.middleware.body_limit import BodyLimitMiddleware
+from app.api.middleware.rate_limits import RateLimiter
+from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.openapi import make_openapi
-from app.api.rate_limits import RateLimiter
-from app.api.request_context import RequestContextMiddleware
-from app.api.waiting import JobWaiters
-from app.broker import Doorbell
+from app.api.resources import Resources
+from app.api.routes import audit, batches, health, jobs, models, policies, uploads, webhooks
+from app.core.logging import configure_logging
+from app.core.settings import Settings, require_settings
+from app.db.engine import make_engine, make_sessions
 from app.db.migrations import newest_version
-from app.db.session import make_engine, make_sessions
-from app.egress import Guard
-from app.log import configure_logging
-from app.services.retention import Retention
-from app.services.sweep import Sweeper
-from app.settings import Settings, require_settings
-from app.storage import make_storage
+from app.infra.clip_storage import make_storage
+from app.infra.egress import Guard
+from app.infra.job_queue import Doorbell
+from app.maintenance.retention import Retention
+from app.maintenance.sweeper import Sweeper
 
 _DESCRIPTION = """
 Tells whether the faces in a video are manipulated.

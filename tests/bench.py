@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from worker.detector.config import DetectorConfig
-from worker.detector.crops import make_crop
-from worker.detector.faces import FaceDetector
-from worker.detector.manifest import BUNDLED_MODEL
+from worker.detector.extraction.crops import make_crop
+from worker.detector.extraction.faces import FaceDetector
+from worker.detector.model.manifest import BUNDLED_MODEL
+from worker.detector.model.torch_engine import TorchEngine
 from worker.detector.pipeline import make_detector
-from worker.detector.sandbox import SandboxOptions
-from worker.detector.torch_engine import TorchEngine
+from worker.detector.sandbox.parent import SandboxOptions
 from worker.detector.types import Frame
 from worker.settings import WorkerSettings
 

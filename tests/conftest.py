@@ -8,12 +8,11 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db.base import Base
+from app.core.settings import Settings
+from app.db.engine import Base, make_engine, make_sessions
 from app.db.migrations import migrate
-from app.db.session import make_engine, make_sessions
-from app.embedded import embedded_postgres, embedded_valkey
-from app.settings import Settings
-from app.storage import ClipStorage
+from app.infra.clip_storage import ClipStorage
+from app.local.embedded_servers import embedded_postgres, embedded_valkey
 from tests.fixtures.catalogue import RENDERERS
 
 API_KEY = "umk_test"

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from app import schemas
-from app.policy_schemas import Calibration
-from app.services import policies
+from app.core.enums import Verdict
+from app.schemas import results as schemas
+from app.schemas.policies import Calibration
+from app.services import verdicts
 from app.services.attempts import Found
-from app.states import Verdict
 
 
 def make_frame(**changes: Any) -> schemas.Frame:
@@ -97,6 +97,6 @@ def make_result(**changes: Any) -> schemas.Result:
         "model": {"name": "m", "version": "1", "trained": True, "weights_sha256": "0" * 64, "calibrated": True},
         "timings": {"extract_seconds": 0.5, "score_seconds": 0.2},
         "recommended_action": "allow",
-        "policy": policies.apply(None, make_calibration()),
+        "policy": verdicts.apply(None, make_calibration()),
     }
     return schemas.Result.model_validate(values | changes)

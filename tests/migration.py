@@ -8,7 +8,7 @@ from pathlib import Path
 from alembic import command
 
 from app.db.migrations import make_config, migrate
-from app.embedded import embedded_postgres
+from app.local.embedded_servers import embedded_postgres
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder, embedded_postgres(Path(folder) / "postgres") as url:

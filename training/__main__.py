@@ -47,9 +47,9 @@ def extract(
     processes: Processes = _CORES,
 ) -> None:
     """Cut the faces out of videos exactly as the service does. Goes on where it was interrupted."""
-    from training.extract import extract as run
-    from training.layouts import Found, find_clips
-    from training.layouts import balance as keep_balanced
+    from training.data.extract import extract as run
+    from training.data.layouts import Found, find_clips
+    from training.data.layouts import balance as keep_balanced
     from worker.detector.config import DetectorConfig
 
     found = find_clips(videos, layout)
@@ -66,8 +66,8 @@ def landmarks(
     processes: Processes = _CORES,
 ) -> None:
     """Find the landmarks of the real faces of 'train', once, for the masks of pseudo-fakes."""
-    from training.landmarks import find_landmarks
-    from training.manifest import load_manifest
+    from training.data.landmarks import find_landmarks
+    from training.data.manifest import load_manifest
 
     rows = [row for row in load_manifest(manifest) if row.label == 0 and row.split == "train"]
     found = find_landmarks(rows, manifest.parent, out, model=model, processes=processes)
@@ -85,8 +85,8 @@ def pack(
 ) -> None:
     """Pack what a configuration trains on into a few megabytes, for a machine that has no data."""
     from training.config import load_config
-    from training.pack import PackOptions, parse_order
-    from training.pack import pack as run
+    from training.data.pack import PackOptions, parse_order
+    from training.data.pack import pack as run
 
     options = PackOptions(max_bytes=int(max_mb * 2**20), order=parse_order(order), box_px=box_px)
     counts = run(load_config(config, override or []), out, options)
@@ -106,7 +106,7 @@ def train(
     import json
 
     from training.config import load_config
-    from training.train import train as run
+    from training.trainer.train import train as run
 
     left_out = [f"data.without={json.dumps(without)}"] if without else []
     model = run(load_config(config, [*(override or []), *left_out]), out)
@@ -129,16 +129,17 @@ def calibrate(
     import shutil
     import tempfile
 
-    from training.calibrate import Targets, compare_correction
-    from training.calibrate import calibrate as fit
-    from training.evaluate import left_out
-    from training.images import ImageStore
-    from training.judge import judge_clips, judge_crops, read_list
-    from training.manifest import is_one_of, load_manifest, rows_of_part
-    from training.release import with_scoring, write_manifest
+    from training.data.images import ImageStore
+    from training.data.manifest import is_one_of, load_manifest
+    from training.data.splits import rows_of_part
+    from training.evaluation.calibrate import Targets, compare_correction
+    from training.evaluation.calibrate import calibrate as fit
+    from training.evaluation.evaluate import left_out
+    from training.evaluation.predict import judge_clips, judge_crops, read_list
+    from training.release.release import with_scoring, write_manifest
     from worker.detector.config import ScoringConfig
-    from worker.detector.engines import make_engine
-    from worker.detector.manifest import load_manifest as load_model
+    from worker.detector.model.engine import make_engine
+    from worker.detector.model.manifest import load_manifest as load_model
 
     targets, known = Targets(suspicious, manipulated), load_model(model)
     listed = read_list(clips) if clips else []
@@ -187,8 +188,8 @@ def evaluate(
     processes: Processes = _CORES,
 ) -> None:
     """Say how good a model is. Writes report.json, report.md and pictures."""
-    from training.evaluate import Evaluation, run_evaluation
-    from training.report import format_table
+    from training.evaluation.evaluate import Evaluation, run_evaluation
+    from training.evaluation.report import format_table
 
     chosen = [kind for kind in (manifest, frames, clips) if kind is not None]
     if len(chosen) != 1:
@@ -220,7 +221,7 @@ def release(
     notes: Annotated[Path | None, typer.Option(help="Markdown for the card.")] = None,
 ) -> None:
     """Check a calibrated model and write the directory that a service runs."""
-    from training.release import release as run
+    from training.release.release import release as run
 
     released = run(model, out, name=name, version=version, report=report, notes=notes)
     typer.echo(f"{out}: {released.name} {released.version}. Next: unmask models add {out}")
@@ -234,9 +235,9 @@ def _give_up(message: str) -> NoReturn:
 def main() -> None:
     """The entry point: what a person can mend is said in one line."""
     from training.errors import TrainingError
-    from worker.detector.engines import EngineError
-    from worker.detector.manifest import CheckpointError
-    from worker.detector.sandbox import SandboxError
+    from worker.detector.model.engine import EngineError
+    from worker.detector.model.manifest import CheckpointError
+    from worker.detector.sandbox.parent import SandboxError
 
     try:
         _commands()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from training.errors import TrainingError
 from worker.detector.config import DetectorConfig
-from worker.detector.manifest import Name
+from worker.detector.model.manifest import Name
 
 HISTORY_NAME = "history.csv"
 """What a run measured, step by step, beside its model."""

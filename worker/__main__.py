@@ -6,10 +6,10 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.settings import MissingSettingError, describe_invalid
-from worker.detector.engines import EngineError
-from worker.detector.manifest import CheckpointError
-from worker.detector.sandbox import SandboxError
+from app.core.settings import MissingSettingError, describe_invalid
+from worker.detector.model.engine import EngineError
+from worker.detector.model.manifest import CheckpointError
+from worker.detector.sandbox.parent import SandboxError
 from worker.settings import WorkerSettings
 
 _commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -29,7 +29,7 @@ def run(context: typer.Context) -> None:
 @_models.command()
 def add(model: Annotated[Path, typer.Argument(help="A released model's directory.", metavar="DIR")]) -> None:
     """Install a released model under its own name; one of the same name is replaced."""
-    from worker.models import install  # noqa: PLC0415 (starts an engine)
+    from worker.model_install import install  # noqa: PLC0415 (starts an engine)
 
     settings = WorkerSettings()
     manifest = install(model, settings.installed_models, device=settings.device)

@@ -12,13 +12,13 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
 
-from app.broker import QUEUE_ANALYZE, Doorbell, make_celery
-from app.db.session import make_engine, make_sessions
-from app.log import configure_logging
-from app.services.sweep import Sweeper
-from app.settings import require_settings
-from worker.detector.manifest import load_manifest
-from worker.detector.sandbox import Sandbox
+from app.core.logging import configure_logging
+from app.core.settings import require_settings
+from app.db.engine import make_engine, make_sessions
+from app.infra.job_queue import QUEUE_ANALYZE, Doorbell, make_celery
+from app.maintenance.sweeper import Sweeper
+from worker.detector.model.manifest import load_manifest
+from worker.detector.sandbox.parent import Sandbox
 from worker.settings import WorkerSettings
 
 _KILL_AFTER_SECONDS = 60

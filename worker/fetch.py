@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import httpcore
 
-from app.egress import EgressRefusedError, Guard, send
-from app.states import FailureCode, Phase
-from app.storage import Upload
+from app.core.enums import FailureCode, Phase
+from app.infra.clip_storage import Upload
+from app.infra.egress import EgressRefusedError, Guard, send
 from worker.detector.types import ClipError
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Unmask/1"}

@@ -8,10 +8,10 @@ from typing import Self
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.log import make_logger
+from app.core.enums import Phase
+from app.core.logging import make_logger
 from app.services import attempts
 from app.services.attempts import Attempt
-from app.states import Phase
 
 _TELL_SECONDS = 5.0
 """How often webhooks that want it are told of the progress: most jobs have ended by then."""

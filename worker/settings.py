@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.settings import Seconds, Settings
+from app.core.settings import Seconds, Settings
 from worker.detector.config import ClipLimits
-from worker.detector.manifest import BUNDLED_MODEL
-from worker.detector.sandbox import SandboxOptions
+from worker.detector.model.manifest import BUNDLED_MODEL
+from worker.detector.sandbox.parent import SandboxOptions
 
 _SANDBOX, _LIMITS = SandboxOptions(), ClipLimits()
 

@@ -2,10 +2,10 @@
 
 from celery import shared_task
 
-from app.broker import TASK_ANALYZE
-from worker.detector.sandbox import SandboxError
-from worker.jobs import run_next_job
-from worker.process import get_resources, stop_worker
+from app.infra.job_queue import TASK_ANALYZE
+from worker.attempt import run_next_job
+from worker.detector.sandbox.parent import SandboxError
+from worker.resources import get_resources, stop_worker
 
 
 @shared_task(name=TASK_ANALYZE, ignore_result=True)  # type: ignore[untyped-decorator]

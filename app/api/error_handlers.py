@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
-from app.errors import (
+from app.core.errors import (
     FieldError,
     InvalidRequestError,
     MethodNotAllowedError,
@@ -21,8 +21,8 @@ from app.errors import (
     OverloadedError,
     UnmaskError,
 )
-from app.log import make_logger
-from app.problem_schemas import Problem, ProblemField
+from app.core.logging import make_logger
+from app.schemas.problems import Problem, ProblemField
 
 MEDIA_TYPE = "application/problem+json"
 

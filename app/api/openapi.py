@@ -6,11 +6,13 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from app import problem_schemas, schemas
-from app.api.auth import UPLOAD_URLS
 from app.api.examples import EXAMPLES, JOB_ID
-from app.api.pieces import PIECE
-from app.api.receiving import OPTIONS_HEADER
+from app.api.ingest.multipart import OPTIONS_HEADER
+from app.api.ingest.tus import PIECE
+from app.api.middleware.authentication import UPLOAD_URLS
+from app.schemas import jobs as job_schemas
+from app.schemas import problems as problem_schemas
+from app.schemas import results as result_schemas
 
 _SCHEMAS = "#/components/schemas/{model}"
 _MAKERS = {
@@ -129,9 +131,9 @@ def _problem_example(status: int) -> dict[str, Any]:
 KEYED = problems(400, 401, 403, 429, 503)
 """Of each operation that needs a key."""
 SUBMIT: dict[str, Any] = {
-    "response_model": schemas.Job,
+    "response_model": job_schemas.Job,
     "responses": {
-        200: {"model": schemas.Job, "description": "The job has ended within the time of `Prefer`"},
+        200: {"model": job_schemas.Job, "description": "The job has ended within the time of `Prefer`"},
         202: {"description": "The job is queued"},
     }
     | problems(404, 408, 409, 410, 413, 415, 422, 507),
@@ -168,7 +170,7 @@ SUBMIT: dict[str, Any] = {
     },
 }
 READ_JOB: dict[str, Any] = {
-    "response_model": schemas.Job,
+    "response_model": job_schemas.Job,
     "responses": {
         200: {"description": "The job; `ETag` identifies this state of it"},
         304: {"description": "The job is as `If-None-Match` knows it"},
@@ -178,9 +180,9 @@ READ_JOB: dict[str, Any] = {
 READ_RESULT: dict[str, Any] = {"responses": problems(404, 409, 410)}
 FEEDBACK: dict[str, Any] = {"responses": problems(404, 410)}
 REANALYZE: dict[str, Any] = {
-    "response_model": schemas.Job,
+    "response_model": job_schemas.Job,
     "responses": {
-        200: {"model": schemas.Job, "description": "The new job has ended: a policy judged what was there"},
+        200: {"model": job_schemas.Job, "description": "The new job has ended: a policy judged what was there"},
         202: {"description": "The new job is queued"},
     }
     | problems(404, 409, 410, 422),
@@ -206,7 +208,7 @@ SEND_PIECE: dict[str, Any] = {
 }
 CANCEL: dict[str, Any] = {"responses": problems(404, 409, 410)}
 READ_FRAMES: dict[str, Any] = {
-    "response_model": schemas.FramePage,
+    "response_model": result_schemas.FramePage,
     "responses": {
         200: {
             "description": 'A page of frames; `Link: rel="next"` leads to the next one',

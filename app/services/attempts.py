@@ -8,14 +8,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, results
-from app.db.models import Job, Result
-from app.db.webhooks import add_job_event
-from app.policy_schemas import Calibration
+from app.core.enums import EventType, FailureCode, JobStatus, Phase
+from app.db.engine import database_time, lock
+from app.db.queries import jobs as job_queries
+from app.db.queries import results as result_queries
+from app.db.queries.webhook_outbox import add_job_event
+from app.db.tables.jobs import Job
+from app.db.tables.results import Result
+from app.infra.clip_storage import ClipStorage, Upload
+from app.schemas.policies import Calibration
 from app.services import policies
 from app.services.reanalysis import tell_of_change
-from app.states import EventType, FailureCode, JobStatus, Phase
-from app.storage import ClipStorage, Upload
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,10 @@ class Found:
 def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | None:
     """Takes the job that waits longest; None where none waits."""
     with session.begin():
-        job = repositories.find_next_queued(session)
+        job = job_queries.find_next_queued(session)
         if job is None:
             return None
-        now = repositories.database_time(session)
+        now = database_time(session)
         job.attempt += 1
         session.add(job.move_to(JobStatus.RUNNING, at=now, worker=worker))
         job.lease_owner, job.lease_until = worker, now + lease
@@ -80,7 +83,7 @@ def renew_lease(
     """
     with session.begin():
         job_id = attempt.job_id
-        is_ours = repositories.renew_lease(session, job_id, attempt=attempt.number, lease=lease, progress=progress)
+        is_ours = job_queries.renew_lease(session, job_id, attempt=attempt.number, lease=lease, progress=progress)
         if is_ours and tell:
             phase, done, total = progress
             add_job_event(session, job_id, EventType.JOB_PROGRESS, {"phase": phase, "done": done, "total": total})
@@ -94,11 +97,11 @@ def keep_fetched(session: Session, storage: ClipStorage, attempt: Attempt, uploa
     """
     sha256 = upload.finish()
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
         if job is None:
             return None
         job.clip_sha256, job.clip_bytes = sha256, upload.size_bytes
-        repositories.lock(session, sha256)
+        lock(session, sha256)
         storage.keep(upload, sha256)
         return sha256
 
@@ -112,34 +115,34 @@ def reuse_result(session: Session, attempt: Attempt, *, detector_sha256: str) ->
         detector_sha256: Names the detector that would judge the clip.
     """
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
-        twin = job and results.find_twin(session, job, detector_sha256=detector_sha256)
+        job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
+        twin = job and result_queries.find_twin(session, job, detector_sha256=detector_sha256)
         if job is None or twin is None:
             return False
         assert twin.result  # it was found by it
         job.deduplicated_from = twin.deduplicated_from or twin.id
         _end_with(session, job, twin.result, attempt)
-        results.copy_frames(session, twin, job)
+        result_queries.copy_frames(session, twin, job)
         return True
 
 
 def succeed(session: Session, attempt: Attempt, found: Found) -> bool:
     """Stores the result, judged by the job's policy. False: the attempt came too late, nothing was stored."""
     with session.begin():
-        job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+        job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
         if job is None:
             return False
         sha256 = found.calibration.sha256
-        results.add_calibration(session, sha256=sha256, payload=found.calibration.model_dump(mode="json"))
+        result_queries.add_calibration(session, sha256=sha256, payload=found.calibration.model_dump(mode="json"))
         result = Result(payload=found.payload, detector_sha256=found.detector_sha256, calibration_sha256=sha256)
         _end_with(session, job, result, attempt)
-        results.add_frames(session, job, found.frames)
+        result_queries.add_frames(session, job, found.frames)
         return True
 
 
 def _end_with(session: Session, job: Job, result: Result, attempt: Attempt) -> None:
     policies.give_result(session, job, result)
-    session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session), worker=attempt.worker))
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=database_time(session), worker=attempt.worker))
     tell_of_change(session, job)
 
 
@@ -160,8 +163,8 @@ def release(session: Session, attempt: Attempt) -> bool:
 
 def _move(session: Session, attempt: Attempt, status: JobStatus) -> Job | None:
     """The fence: moves the job if the attempt still owns it."""
-    job = repositories.find_running(session, attempt.job_id, attempt=attempt.number)
+    job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
     if job is not None:
-        now = repositories.database_time(session)
+        now = database_time(session)
         session.add(job.move_to(status, at=now, worker=attempt.worker))
     return job

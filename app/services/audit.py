@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from app.db import tenants
-from app.db.tenant_models import AuditEvent
+from app.db.queries import audit as audit_queries
+from app.db.tables.audit import AuditEvent
 
 _ACTOR = "actor"
 
@@ -45,4 +45,4 @@ def note(session: Session, action: str, target: str, *, tenant: str) -> None:
 def list_events(session: Session, *, tenant: str, before: int | None, limit: int) -> Sequence[AuditEvent]:
     """What was changed, newest first."""
     with session.begin():
-        return tenants.list_audit_events(session, tenant=tenant, before=before, limit=limit)
+        return audit_queries.list_audit_events(session, tenant=tenant, before=before, limit=limit)

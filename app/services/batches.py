@@ -1,20 +1,76 @@
 """Batches: how far they are, and who is told that they are complete."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
 
-from app.db import submissions, webhooks
-from app.db.submission_models import Batch
-from app.errors import NotFoundError
-from app.states import EventType, JobStatus
-from app.submission_schemas import Batch as BatchView
+from app.core.enums import EventType, JobStatus, Priority
+from app.core.errors import NotFoundError, UnmaskError
+from app.db.queries import batches as batch_queries
+from app.db.queries import webhook_outbox
+from app.db.tables.batches import Batch
+from app.db.tables.jobs import Job
+from app.schemas.batches import Batch as BatchView
+from app.schemas.batches import BatchRequest
+from app.schemas.submissions import JobRequest
+from app.services import audit
+from app.services.idempotency import Ticket, fingerprint_of, use_key
+from app.services.submissions import Intake, Origin, Submitter, _check_request, _find_clip, _hold_all, add_job
+
+
+def submit_batch(
+    session: Session, intake: Intake, submitter: Submitter, *, request: BatchRequest, ticket: Ticket | None = None
+) -> UUID:
+    """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
+    fingerprint = fingerprint_of(request.model_dump_json(), None)
+    if ticket and ticket.is_used:
+        return ticket.batch_of(fingerprint)
+    for index, item in enumerate(request.items):
+        with _pointing(index):
+            _check_request(intake, item)
+    with session.begin():
+        batch = Batch(id=uuid7(), tenant=submitter.tenant)
+        session.add(batch)
+        session.flush()
+        hooks = _hold_all(session, request.items, tenant=submitter.tenant)
+        jobs = []
+        for index, item in enumerate(request.items):
+            origin = Origin(batch.tenant, batch.id, webhook_endpoint_id=hooks.get(item.options.webhook_url))
+            with _pointing(index):
+                jobs.append(_add_item(session, intake, origin, item))
+        if ticket:
+            use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
+        audit.note(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
+        submitter.charge(len(jobs))
+    for job in jobs:
+        intake.doorbell.ring(job.id)
+    return batch.id
+
+
+def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest) -> Job:
+    options = item.options
+    if "priority" not in options.model_fields_set:
+        options = options.model_copy(update={"priority": Priority.BATCH})
+    clip = _find_clip(session, item.source, tenant=origin.tenant)
+    return add_job(session, intake, origin, clip, options)
+
+
+@contextmanager
+def _pointing(index: int) -> Iterator[None]:
+    """Lets errors say which item of a batch is wrong."""
+    try:
+        yield
+    except UnmaskError as error:
+        raise error.within(f"/items/{index}") from error
 
 
 def get_batch(session: Session, batch_id: UUID, *, tenant: str) -> BatchView:
     """A batch with the numbers of its jobs. Raises NotFoundError."""
     with session.begin():
-        batch = submissions.find_batch(session, batch_id, tenant=tenant)
+        batch = batch_queries.find_batch(session, batch_id, tenant=tenant)
         if batch is None:
             raise NotFoundError("There is no such batch. Check the id that POST /v1/batches answered with.")
         return _view(session, batch)
@@ -23,16 +79,16 @@ def get_batch(session: Session, batch_id: UUID, *, tenant: str) -> BatchView:
 def complete_batches(session: Session) -> list[BatchView]:
     """Tells the webhooks of the batches that have become complete."""
     with session.begin():
-        completed = submissions.complete_batches(session)
+        completed = batch_queries.complete_batches(session)
         views = [_view(session, batch) for batch in completed]
         for batch, view in zip(completed, views, strict=True):
             data = view.model_dump(mode="json", include={"id", "status", "jobs", "completed_at"})
-            webhooks.add_batch_event(session, batch, EventType.BATCH_COMPLETED, data)
+            webhook_outbox.add_batch_event(session, batch, EventType.BATCH_COMPLETED, data)
         return views
 
 
 def _view(session: Session, batch: Batch) -> BatchView:
-    counts = submissions.count_jobs(session, batch.id)
+    counts = batch_queries.count_jobs(session, batch.id)
     return BatchView(
         id=batch.public_id,
         status=_status_of(counts),

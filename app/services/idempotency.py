@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.db import submissions
-from app.errors import IdempotencyInProgressError, IdempotencyMismatchError
-from app.submission_schemas import JobOptions
+from app.core.errors import IdempotencyInProgressError, IdempotencyMismatchError
+from app.db.queries import idempotency as idempotency_queries
+from app.schemas.submissions import JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def take_key(session: Session, *, tenant: str, key: str, lock: timedelta) -> Tic
     """
     token = uuid7()
     with session.begin():
-        row = submissions.take_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
+        row = idempotency_queries.take_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
         ticket = Ticket(tenant, key, token, row.job_id, row.batch_id, row.fingerprint)
         if not ticket.is_used and row.token != token:
             raise IdempotencyInProgressError(
@@ -69,7 +69,7 @@ def use_key(
 
     Raises IdempotencyInProgressError: the request took so long that another one has the key now.
     """
-    row = submissions.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
+    row = idempotency_queries.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
     if row is None:
         raise IdempotencyInProgressError("Another request with this Idempotency-Key has overtaken this one.")
     row.job_id, row.batch_id, row.fingerprint = job_id, batch_id, fingerprint
@@ -78,7 +78,9 @@ def use_key(
 def give_back_key(session: Session, ticket: Ticket) -> None:
     """Frees a key whose request failed, so that it can be sent again at once."""
     with session.begin():
-        row = submissions.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
+        row = idempotency_queries.find_idempotency_key(
+            session, tenant=ticket.tenant, key=ticket.key, token=ticket.token
+        )
         if row is not None and row.job_id is None and row.batch_id is None:
             session.delete(row)
 

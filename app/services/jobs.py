@@ -5,14 +5,17 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, results
-from app.db.models import Feedback, FrameScore, Job, Result, Transition
-from app.db.webhooks import add_job_event
-from app.errors import GoneError, NoResultError, NotCancelableError, NotFoundError
-from app.schemas import FeedbackRequest
-from app.services import audit, retention
-from app.states import EventType, JobStatus
-from app.storage import ClipStorage
+from app.core.enums import EventType, JobStatus
+from app.core.errors import GoneError, NoResultError, NotCancelableError, NotFoundError
+from app.db.engine import database_time
+from app.db.queries import jobs as job_queries
+from app.db.queries import results as result_queries
+from app.db.queries.webhook_outbox import add_job_event
+from app.db.tables.jobs import Feedback, Job, Transition
+from app.db.tables.results import FrameScore, Result
+from app.infra.clip_storage import ClipStorage
+from app.schemas.feedback import FeedbackRequest
+from app.services import audit, deletion
 
 _NO_JOB = "There is no such job. Check the id, or list your jobs with GET /v1/jobs."
 
@@ -25,9 +28,9 @@ def get_job(session: Session, job_id: UUID, *, tenant: str) -> tuple[Job, int | 
         GoneError: It was deleted.
     """
     with session.begin():
-        job = existing(repositories.find_job(session, job_id, tenant=tenant))
+        job = existing(job_queries.find_job(session, job_id, tenant=tenant))
         is_queued = job.status is JobStatus.QUEUED
-        return job, repositories.count_queued_before(session, job) if is_queued else None
+        return job, job_queries.count_queued_before(session, job) if is_queued else None
 
 
 def get_result(session: Session, job_id: UUID, *, tenant: str) -> Result:
@@ -57,15 +60,15 @@ def list_frames(session: Session, job_id: UUID, *, tenant: str, after: int | Non
     """Frames of a job behind a position, None: from the first one. Raises as ``get_result``."""
     get_result(session, job_id, tenant=tenant)
     with session.begin():
-        return results.list_frames(session, job_id, after=after, limit=limit)
+        return result_queries.list_frames(session, job_id, after=after, limit=limit)
 
 
 def list_jobs(
-    session: Session, *, tenant: str, where: repositories.JobFilter, before: UUID | None, limit: int
+    session: Session, *, tenant: str, where: job_queries.JobFilter, before: UUID | None, limit: int
 ) -> Sequence[Job]:
     """A tenant's jobs, newest first."""
     with session.begin():
-        return repositories.list_jobs(session, tenant=tenant, where=where, before=before, limit=limit)
+        return job_queries.list_jobs(session, tenant=tenant, where=where, before=before, limit=limit)
 
 
 def list_transitions(session: Session, job_id: UUID, *, tenant: str, after: int) -> tuple[Sequence[Transition], Job]:
@@ -74,17 +77,17 @@ def list_transitions(session: Session, job_id: UUID, *, tenant: str, after: int)
     A job that is deleted meanwhile goes on to tell how it ended.
     """
     with session.begin():
-        job = repositories.find_job(session, job_id, tenant=tenant)
+        job = job_queries.find_job(session, job_id, tenant=tenant)
         if job is None:
             raise NotFoundError(_NO_JOB)
-        return repositories.list_transitions(session, job_id, after=after), job
+        return job_queries.list_transitions(session, job_id, after=after), job
 
 
 def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, feedback: FeedbackRequest) -> Feedback:
     """Notes what a person says of a job's clip and tells the webhooks. Raises NotFoundError, GoneError."""
     with session.begin():
-        job = existing(repositories.find_job(session, job_id, tenant=tenant))
-        row = Feedback(job_id=job.id, key_id=key_id, created_at=repositories.database_time(session), **dict(feedback))
+        job = existing(job_queries.find_job(session, job_id, tenant=tenant))
+        row = Feedback(job_id=job.id, key_id=key_id, created_at=database_time(session), **dict(feedback))
         session.add(row)
         audit.note(session, "feedback.added", job.public_id, tenant=tenant)
         add_job_event(session, job.id, EventType.JOB_FEEDBACK, {"label": feedback.label, "category": feedback.category})
@@ -94,7 +97,7 @@ def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, fe
 def list_feedback(session: Session, job_id: UUID, *, tenant: str) -> Sequence[Feedback]:
     """What was said of a job's clip. Raises NotFoundError, GoneError."""
     with session.begin():
-        return repositories.list_feedback(session, existing(repositories.find_job(session, job_id, tenant=tenant)).id)
+        return job_queries.list_feedback(session, existing(job_queries.find_job(session, job_id, tenant=tenant)).id)
 
 
 def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
@@ -105,10 +108,10 @@ def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
         NotCancelableError: The job has ended.
     """
     with session.begin():
-        job = existing(repositories.find_job_for_update(session, job_id, tenant=tenant))
+        job = existing(job_queries.find_job_for_update(session, job_id, tenant=tenant))
         if job.status.is_final:
             raise NotCancelableError(f"The job has ended already: it is {job.status}.")
-        session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
+        session.add(job.move_to(JobStatus.CANCELED, at=database_time(session)))
         audit.note(session, "job.canceled", job.public_id, tenant=tenant)
 
 
@@ -120,11 +123,11 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: 
         GoneError: It was deleted before.
     """
     with session.begin():
-        job = existing(repositories.find_job_for_update(session, job_id, tenant=tenant))
+        job = existing(job_queries.find_job_for_update(session, job_id, tenant=tenant))
         if not job.status.is_final:
-            session.add(job.move_to(JobStatus.CANCELED, at=repositories.database_time(session)))
-        retention.bury(session, job)
-    retention.forget_clip(session, storage, job.clip_sha256)
+            session.add(job.move_to(JobStatus.CANCELED, at=database_time(session)))
+        deletion.bury(session, job)
+    deletion.forget_clip(session, storage, job.clip_sha256)
 
 
 def existing(job: Job | None) -> Job:

@@ -10,11 +10,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, tenants
-from app.db.tenant_models import ApiKey
-from app.errors import NotFoundError
+from app.core.enums import Scope
+from app.core.errors import NotFoundError
+from app.db.engine import database_time
+from app.db.queries import keys as key_queries
+from app.db.tables.keys import ApiKey
 from app.services import audit
-from app.states import Scope
 
 DEFAULT_TENANT = "default"
 """Whom the operator's key speaks for, and a key that names no other tenant."""
@@ -70,7 +71,7 @@ def create_key(
     """Makes a key; returns it with the text that clients send, which cannot be had again."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     with session.begin():
-        expires_at = repositories.database_time(session) + request.lifetime if request.lifetime else None
+        expires_at = database_time(session) + request.lifetime if request.lifetime else None
         key = ApiKey(
             id=key_id,
             tenant=tenant,
@@ -88,7 +89,7 @@ def create_key(
 def list_keys(session: Session) -> Sequence[ApiKey]:
     """All keys."""
     with session.begin():
-        return tenants.list_keys(session)
+        return key_queries.list_keys(session)
 
 
 def describe_validity(key: ApiKey) -> str:
@@ -101,10 +102,10 @@ def describe_validity(key: ApiKey) -> str:
 def revoke_key(session: Session, key_id: str) -> None:
     """Ends a key at once. Raises NotFoundError."""
     with session.begin():
-        key = tenants.find_key(session, key_id)
+        key = key_queries.find_key(session, key_id)
         if key is None:
             raise NotFoundError(f"There is no key {key_id!r}. 'unmask keys list' shows their ids.")
-        key.revoked_at = key.revoked_at or repositories.database_time(session)
+        key.revoked_at = key.revoked_at or database_time(session)
         audit.note(session, "key.revoked", key_id, tenant=key.tenant)
 
 
@@ -115,10 +116,10 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
     if prefix != _PREFIX or not secret or not key_id.isalnum():
         return None
     with session.begin():
-        key = tenants.find_key(session, key_id)
+        key = key_queries.find_key(session, key_id)
         # An unknown id takes as long as a wrong secret.
         is_right = hmac.compare_digest(_digest(secret, pepper), key.digest if key else bytes(32))
-        now = repositories.database_time(session)
+        now = database_time(session)
         if key is None or not is_right or key.revoked_at or (key.expires_at and key.expires_at <= now):
             return None
         if key.last_used_at is None or now - key.last_used_at > _USE_IS_NOTED_EVERY:

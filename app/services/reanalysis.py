@@ -4,17 +4,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.db import repositories, results, tenants
-from app.db.models import Job, Result
-from app.db.webhooks import add_job_event
-from app.errors import GoneError
-from app.schemas import ReanalysisRequest
+from app.core.enums import EventType, JobStatus
+from app.core.errors import GoneError
+from app.db.engine import database_time
+from app.db.queries import jobs as job_queries
+from app.db.queries import policies as policy_queries
+from app.db.queries import results as result_queries
+from app.db.queries.webhook_outbox import add_job_event
+from app.db.tables.jobs import Job
+from app.db.tables.results import Result
+from app.schemas.jobs import ReanalysisRequest
+from app.schemas.submissions import JobOptions
 from app.services import policies
 from app.services.idempotency import Ticket, fingerprint_of, use_key
 from app.services.jobs import existing, require_result
 from app.services.submissions import Clip, Intake, Origin, Submitter, add_job, check_options, hold_clip
-from app.states import EventType, JobStatus
-from app.submission_schemas import JobOptions
 
 
 def reanalyze(
@@ -43,7 +47,7 @@ def reanalyze(
         return ticket.job_of(fingerprint)
     with session.begin():
         # Held, so that it is not deleted while its result is copied.
-        old = existing(repositories.find_job(session, job_id, tenant=submitter.tenant, hold=True))
+        old = existing(job_queries.find_job(session, job_id, tenant=submitter.tenant, hold=True))
         origin = Origin(old.tenant, reanalysis_of=old.id, webhook_endpoint_id=old.webhook_endpoint_id)
         result = None if request.model else require_result(old)
         job = add_job(session, intake, origin, _clip_of(session, old, request), _options_of(session, old, request))
@@ -59,7 +63,7 @@ def reanalyze(
 
 def tell_of_change(session: Session, job: Job) -> None:
     """Tells the webhooks where a job that looked at a clip again came to another verdict, in its transaction."""
-    old = repositories.find_job(session, job.reanalysis_of, tenant=job.tenant) if job.reanalysis_of else None
+    old = job_queries.find_job(session, job.reanalysis_of, tenant=job.tenant) if job.reanalysis_of else None
     if old is not None and old.verdict is not None and old.verdict is not job.verdict:
         before = {"id": old.public_id, "verdict": old.verdict}
         add_job_event(session, job.id, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
@@ -74,7 +78,7 @@ def _clip_of(session: Session, old: Job, request: ReanalysisRequest) -> Clip:
 
 
 def _options_of(session: Session, old: Job, request: ReanalysisRequest) -> JobOptions:
-    policy = tenants.find_policy(session, old.policy_id, tenant=old.tenant) if old.policy_id else None
+    policy = policy_queries.find_policy(session, old.policy_id, tenant=old.tenant) if old.policy_id else None
     return JobOptions(
         external_id=old.external_id,
         metadata=old.client_metadata,
@@ -86,6 +90,6 @@ def _options_of(session: Session, old: Job, request: ReanalysisRequest) -> JobOp
 
 def _judge(session: Session, job: Job, old: Job, result: Result) -> None:
     policies.give_result(session, job, result)
-    results.copy_frames(session, old, job)
-    session.add(job.move_to(JobStatus.SUCCEEDED, at=repositories.database_time(session)))
+    result_queries.copy_frames(session, old, job)
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=database_time(session)))
     tell_of_change(session, job)

@@ -1,26 +1,26 @@
-"""How jobs come to be: of an upload, of a source that is named, in batches. Workers are rung after the commit."""
+"""Use cases that create jobs: from an upload or from a named source. Workers are notified after the commit."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.orm import Session
-from uuid_utils.compat import uuid7
 
-from app.broker import Doorbell
-from app.db import repositories, submissions
-from app.db.models import Job
-from app.db.submission_models import Batch
-from app.egress import Guard
-from app.errors import FieldError, InvalidRequestError, NotFoundError, UnmaskError, UploadIncompleteError
-from app.ids import parse_id
+from app.core.enums import JobStatus, Priority
+from app.core.errors import FieldError, InvalidRequestError, NotFoundError, UploadIncompleteError
+from app.core.ids import parse_id
+from app.db.engine import database_time, lock
+from app.db.queries import jobs as job_queries
+from app.db.queries import transitions
+from app.db.queries import uploads as upload_queries
+from app.db.tables.jobs import Job
+from app.infra.clip_storage import ClipStorage, Upload
+from app.infra.egress import Guard
+from app.infra.job_queue import Doorbell
+from app.schemas.submissions import JobOptions, JobRequest, Source
 from app.services import audit, policies, webhooks
 from app.services.idempotency import Ticket, fingerprint_of, use_key
-from app.states import JobStatus, Priority
-from app.storage import ClipStorage, Upload
-from app.submission_schemas import BatchRequest, JobOptions, JobRequest, Source
 
 Hooks = dict[str | None, UUID]
 """Webhook endpoints by their URL; a job that names none finds none."""
@@ -147,58 +147,12 @@ def submit_source(
     return job.id
 
 
-def submit_batch(
-    session: Session, intake: Intake, submitter: Submitter, *, request: BatchRequest, ticket: Ticket | None = None
-) -> UUID:
-    """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
-    fingerprint = fingerprint_of(request.model_dump_json(), None)
-    if ticket and ticket.is_used:
-        return ticket.batch_of(fingerprint)
-    for index, item in enumerate(request.items):
-        with _pointing(index):
-            _check_request(intake, item)
-    with session.begin():
-        batch = Batch(id=uuid7(), tenant=submitter.tenant)
-        session.add(batch)
-        session.flush()
-        hooks = _hold_all(session, request.items, tenant=submitter.tenant)
-        jobs = []
-        for index, item in enumerate(request.items):
-            origin = Origin(batch.tenant, batch.id, webhook_endpoint_id=hooks.get(item.options.webhook_url))
-            with _pointing(index):
-                jobs.append(_add_item(session, intake, origin, item))
-        if ticket:
-            use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
-        audit.note(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
-        submitter.charge(len(jobs))
-    for job in jobs:
-        intake.doorbell.ring(job.id)
-    return batch.id
-
-
-def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest) -> Job:
-    options = item.options
-    if "priority" not in options.model_fields_set:
-        options = options.model_copy(update={"priority": Priority.BATCH})
-    clip = _find_clip(session, item.source, tenant=origin.tenant)
-    return add_job(session, intake, origin, clip, options)
-
-
-@contextmanager
-def _pointing(index: int) -> Iterator[None]:
-    """Lets errors say which item of a batch is wrong."""
-    try:
-        yield
-    except UnmaskError as error:
-        raise error.within(f"/items/{index}") from error
-
-
 def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, options: JobOptions) -> Job:
     """Inserts a queued job, in the caller's transaction, which rings the doorbell after it.
 
     Raises InvalidRequestError: the tenant has no such policy.
     """
-    now, tenant, deadline = repositories.database_time(session), origin.tenant, options.start_within_seconds
+    now, tenant, deadline = database_time(session), origin.tenant, options.start_within_seconds
     policy = policies.find_for_job(session, options.policy, tenant=tenant)
     job = Job(
         tenant=tenant,
@@ -220,7 +174,7 @@ def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, option
         clip_bytes=clip.size_bytes,
         clip_deleted_at=clip.deleted_at,
     )
-    repositories.add_job(session, job)
+    transitions.add_job(session, job)
     audit.note(session, "job.submitted", job.public_id, tenant=tenant)
     return job
 
@@ -237,8 +191,8 @@ def check_options(intake: Intake, options: JobOptions) -> None:
 
 def hold_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
     """A job of the tenant whose clip has these bytes; nobody deletes them before the transaction has ended."""
-    repositories.lock(session, sha256)
-    return repositories.find_holder(session, sha256, tenant=tenant)
+    lock(session, sha256)
+    return job_queries.find_holder(session, sha256, tenant=tenant)
 
 
 def _check_request(intake: Intake, request: JobRequest) -> None:
@@ -252,7 +206,7 @@ def _hold_all(session: Session, requests: Sequence[JobRequest], *, tenant: str) 
     """As ``_hold``, for all that the requests name."""
     sources = [request.source for request in requests]
     ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
-    uploads = submissions.list_uploads(session, ids, tenant=tenant)
+    uploads = upload_queries.list_uploads(session, ids, tenant=tenant)
     named = [source.sha256 for source in sources] + [upload.clip_sha256 for upload in uploads]
     sha256s = [sha256 for sha256 in named if sha256]
     return _hold(session, [request.options for request in requests], sha256s, tenant=tenant)
@@ -266,7 +220,7 @@ def _hold(session: Session, options: Sequence[JobOptions], sha256s: Sequence[str
     urls = sorted({option.webhook_url for option in options if option.webhook_url})
     hooks: Hooks = {url: webhooks.find_or_add_named(session, tenant=tenant, url=url) for url in urls}
     for sha256 in sorted(set(sha256s)):
-        repositories.lock(session, sha256)
+        lock(session, sha256)
     return hooks
 
 
@@ -275,21 +229,21 @@ def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
     if source.url:
         return Clip(url=source.url)
     if source.sha256:
-        holder = repositories.find_holder(session, source.sha256, tenant=tenant)
+        holder = job_queries.find_holder(session, source.sha256, tenant=tenant)
         if holder is None:
             raise NotFoundError("No job of yours holds a clip with this SHA-256. Upload it.")
         return Clip(holder.clip_name, None, source.sha256, holder.clip_bytes)
     upload_id = _upload_id(source)
-    upload = submissions.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
+    upload = upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
     if upload is None:
         raise NotFoundError("There is no such upload, or it has expired. Begin one with POST /v1/uploads.")
     if upload.clip_sha256 is None:
         raise UploadIncompleteError(
             f"The upload is not complete. GET /v1/uploads/{upload.public_id} says what is there."
         )
-    if upload.used_at and repositories.find_holder(session, upload.clip_sha256, tenant=tenant) is None:
+    if upload.used_at and job_queries.find_holder(session, upload.clip_sha256, tenant=tenant) is None:
         raise NotFoundError("The clip of this upload was deleted with the jobs that were made of it. Upload it again.")
-    upload.used_at = upload.used_at or repositories.database_time(session)
+    upload.used_at = upload.used_at or database_time(session)
     return Clip(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
 
 

@@ -12,19 +12,21 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.containers import SNIFF_BYTES, check_head
-from app.db import repositories, submissions
-from app.db.submission_models import ClipUpload
-from app.errors import (
+from app.core.errors import (
     ChecksumMismatchError,
     ClipTooLargeError,
     NotFoundError,
     OffsetMismatchError,
     UnsupportedMediaError,
 )
-from app.services import audit, retention
-from app.storage import ClipStorage, PieceEnd
-from app.submission_schemas import UploadRequest
+from app.db.engine import database_time, lock
+from app.db.queries import uploads as upload_queries
+from app.db.tables.uploads import ClipUpload
+from app.infra.clip_storage import ClipStorage
+from app.infra.file_signatures import SNIFF_BYTES, check_head
+from app.infra.partial_uploads import PieceEnd
+from app.schemas.uploads import UploadRequest
+from app.services import audit, deletion
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ def begin_upload(
     storage.check_room(request.bytes)
     secret = secrets.token_urlsafe(32)
     with session.begin():
-        now = repositories.database_time(session)
+        now = database_time(session)
         upload = ClipUpload(
             tenant=tenant,
             clip_name=request.name,
@@ -71,16 +73,16 @@ def begin_upload(
 def get_upload(session: Session, upload_id: UUID, *, tenant: str) -> ClipUpload:
     """An upload. Raises NotFoundError."""
     with session.begin():
-        return _existing(submissions.find_upload(session, upload_id, tenant=tenant))
+        return _existing(upload_queries.find_upload(session, upload_id, tenant=tenant))
 
 
 def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: timedelta) -> tuple[ClipUpload, str]:
     """Gives an upload another one-time URL, in place of the one it had. Raises NotFoundError."""
     secret = secrets.token_urlsafe(32)
     with session.begin():
-        upload = _existing(submissions.find_upload(session, upload_id, tenant=tenant, lock=True))
+        upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         upload.url_digest = _digest(secret)
-        upload.url_expires_at = repositories.database_time(session) + url_lifetime
+        upload.url_expires_at = database_time(session) + url_lifetime
         audit.note(session, "upload.url_renewed", upload.public_id, tenant=tenant)
         return upload, secret
 
@@ -88,16 +90,16 @@ def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: t
 def delete_upload(session: Session, storage: ClipStorage, upload_id: UUID, *, tenant: str) -> None:
     """Forgets an upload; jobs that were made of it keep the clip. Raises NotFoundError."""
     with session.begin():
-        upload = _existing(submissions.find_upload(session, upload_id, tenant=tenant, lock=True))
+        upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         session.delete(upload)
         audit.note(session, "upload.deleted", upload.public_id, tenant=tenant)
-    retention.forget_upload(session, storage, upload)
+    deletion.forget_upload(session, storage, upload)
 
 
 def find_by_url(session: Session, secret: str) -> ClipUpload:
     """The upload of a one-time URL. Raises NotFoundError: there is none, or the URL is too old."""
     with session.begin():
-        upload = submissions.find_upload_by_url(session, _digest(secret))
+        upload = upload_queries.find_upload_by_url(session, _digest(secret))
         if upload is None:
             raise NotFoundError("This upload URL is not valid any more. Whoever gave it to you can renew it.")
         return upload
@@ -151,8 +153,8 @@ def complete(session: Session, storage: ClipStorage, upload: ClipUpload) -> Clip
         raise
     with session.begin():
         # First the clip, then the row: as whoever submits both does.
-        repositories.lock(session, sha256)
-        row = _existing(submissions.find_upload(session, upload.id, tenant=tenant, lock=True))
+        lock(session, sha256)
+        row = _existing(upload_queries.find_upload(session, upload.id, tenant=tenant, lock=True))
         if row.clip_sha256 is None:
             row.clip_sha256 = sha256
             audit.note(session, "upload.completed", name, tenant=tenant)

@@ -10,12 +10,14 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
-from app.db import repositories, webhooks
-from app.db.webhook_models import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from app.egress import EgressRefusedError, Guard
-from app.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
+from app.core.enums import EventType, WebhookJobs
+from app.core.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
+from app.db.engine import database_time
+from app.db.queries import webhook_outbox
+from app.db.queries import webhooks as webhook_queries
+from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from app.infra.egress import EgressRefusedError, Guard
 from app.services import audit
-from app.states import EventType, WebhookJobs
 
 _SECRET_BYTES = 32
 """Standard Webhooks wants 24 to 64."""
@@ -31,15 +33,15 @@ def create_endpoint(session: Session, guard: Guard, *, tenant: str, url: str, **
     check_url(guard, url, pointer="/url")
     with session.begin():
         endpoint = _make_endpoint(tenant=tenant, url=url, **properties)
-        if not webhooks.add_endpoint(session, endpoint):
+        if not webhook_queries.add_endpoint(session, endpoint):
             raise EndpointExistsError("There is an endpoint with this URL. Change it with PATCH.")
         audit.note(session, "webhook_endpoint.created", endpoint.public_id, tenant=tenant)
-        return _existing(webhooks.find_endpoint(session, endpoint.id, tenant=tenant))
+        return _existing(webhook_queries.find_endpoint(session, endpoint.id, tenant=tenant))
 
 
 def find_or_add_named(session: Session, *, tenant: str, url: str) -> UUID:
     """The endpoint that a job names by its URL, in the transaction of the job."""
-    return webhooks.find_or_add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
+    return webhook_queries.find_or_add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
 
 
 def check_url(guard: Guard, url: str, *, pointer: str) -> None:
@@ -53,13 +55,13 @@ def check_url(guard: Guard, url: str, *, pointer: str) -> None:
 def list_endpoints(session: Session, *, tenant: str, after: UUID | None, limit: int) -> Sequence[WebhookEndpoint]:
     """A tenant's endpoints, the oldest first."""
     with session.begin():
-        return webhooks.list_endpoints(session, tenant=tenant, after=after, limit=limit)
+        return webhook_queries.list_endpoints(session, tenant=tenant, after=after, limit=limit)
 
 
 def get_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEndpoint:
     """An endpoint. Raises NotFoundError."""
     with session.begin():
-        return _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
+        return _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant))
 
 
 def update_endpoint(
@@ -67,12 +69,12 @@ def update_endpoint(
 ) -> WebhookEndpoint:
     """Changes an endpoint; one that is enabled again begins with a clean slate. Raises NotFoundError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
+        endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
         audit.note(session, "webhook_endpoint.changed", endpoint.public_id, tenant=tenant)
         for name, value in changes.items():
             setattr(endpoint, name, value)
         if enabled is False and endpoint.disabled_at is None:
-            disable(session, endpoint, reason="disabled by its owner", at=repositories.database_time(session))
+            disable(session, endpoint, reason="disabled by its owner", at=database_time(session))
         if enabled is True:
             endpoint.disabled_at = endpoint.disabled_reason = endpoint.failing_since = None
         return endpoint
@@ -81,7 +83,7 @@ def update_endpoint(
 def delete_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> None:
     """Removes an endpoint with its events. Raises NotFoundError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
+        endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
         audit.note(session, "webhook_endpoint.deleted", endpoint.public_id, tenant=tenant)
         session.delete(endpoint)
 
@@ -89,9 +91,9 @@ def delete_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> None
 def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: timedelta) -> WebhookEndpoint:
     """Gives an endpoint a new secret; for the time of ``overlap`` both sign. Raises NotFoundError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
+        endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
         endpoint.previous_secret = endpoint.secret
-        endpoint.previous_secret_until = repositories.database_time(session) + overlap
+        endpoint.previous_secret_until = database_time(session) + overlap
         endpoint.secret = _make_secret()
         audit.note(session, "webhook_endpoint.secret_rotated", endpoint.public_id, tenant=tenant)
         return endpoint
@@ -100,7 +102,7 @@ def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: 
 def read_secret(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEndpoint:
     """An endpoint whose secret somebody wants to see. Raises NotFoundError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
+        endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant))
         audit.note(session, "webhook_endpoint.secret_read", endpoint.public_id, tenant=tenant)
         return endpoint
 
@@ -108,9 +110,9 @@ def read_secret(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookE
 def send_test(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEvent:
     """Sends an event that says nothing. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
-        endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
+        endpoint = _enabled(_existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant)))
         audit.note(session, "webhook_endpoint.tested", endpoint.public_id, tenant=tenant)
-        return webhooks.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
+        return webhook_outbox.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
 
 
 def list_deliveries(
@@ -118,19 +120,19 @@ def list_deliveries(
 ) -> Sequence[WebhookDelivery]:
     """What was sent to an endpoint, newest first. Raises NotFoundError."""
     with session.begin():
-        endpoint = _existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant))
-        return webhooks.list_deliveries(session, endpoint.id, before=before, limit=limit)
+        endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant))
+        return webhook_queries.list_deliveries(session, endpoint.id, before=before, limit=limit)
 
 
 def replay_event(session: Session, event_id: UUID, *, tenant: str) -> None:
     """Delivers an event again, under the same id. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
-        event = webhooks.find_event(session, event_id, tenant=tenant)
+        event = webhook_queries.find_event(session, event_id, tenant=tenant)
         if event is None:
             raise NotFoundError("There is no such event. The deliveries of an endpoint show their ids.")
         _enabled(event.endpoint)
         audit.note(session, "webhook_event.replayed", event.public_id, tenant=tenant)
-        event.next_at, event.attempts, event.delivered_at = repositories.database_time(session), 0, None
+        event.next_at, event.attempts, event.delivered_at = database_time(session), 0, None
 
 
 def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime) -> int:
@@ -139,19 +141,19 @@ def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime
     Raises NotFoundError, EndpointDisabledError.
     """
     with session.begin():
-        endpoint = _enabled(_existing(webhooks.find_endpoint(session, endpoint_id, tenant=tenant)))
+        endpoint = _enabled(_existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant)))
         audit.note(session, "webhook_endpoint.recovered", endpoint.public_id, tenant=tenant)
-        return webhooks.requeue_undelivered(session, endpoint.id, since=since)
+        return webhook_queries.requeue_undelivered(session, endpoint.id, since=since)
 
 
 def disable(session: Session, endpoint: WebhookEndpoint, *, reason: str, at: datetime) -> None:
     """Sends nothing more to an endpoint and tells the tenant's others, in the caller's transaction."""
     endpoint.disabled_at, endpoint.disabled_reason = at, reason
     audit.note(session, "webhook_endpoint.disabled", endpoint.public_id, tenant=endpoint.tenant)
-    webhooks.stop_events(session, endpoint.id)
+    webhook_queries.stop_events(session, endpoint.id)
     data = {"endpoint_id": endpoint.public_id, "url": endpoint.url, "reason": reason}
-    for other in webhooks.list_others(session, endpoint):
-        webhooks.add_event(session, other, EventType.ENDPOINT_DISABLED, data)
+    for other in webhook_queries.list_others(session, endpoint):
+        webhook_outbox.add_event(session, other, EventType.ENDPOINT_DISABLED, data)
 
 
 def _make_endpoint(**properties: Any) -> WebhookEndpoint:

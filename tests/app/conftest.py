@@ -8,12 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.courier import Courier
-from app.db.webhook_models import WebhookEvent
-from app.egress import Guard
+from app.core.settings import Settings
+from app.db.tables.webhooks import WebhookEvent
+from app.infra.clip_storage import ClipStorage, make_storage
+from app.infra.egress import Guard
 from app.main import create_app
-from app.settings import Settings
-from app.storage import ClipStorage, make_storage
+from app.webhook_dispatcher import Courier
 from tests.conftest import API_KEY
 from tests.fixtures.receiver import Receiver, receiver
 from tests.waiting import wait_until

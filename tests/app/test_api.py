@@ -15,11 +15,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from app.core.enums import FailureCode
+from app.core.settings import Settings
+from app.infra.clip_storage import make_storage
 from app.main import create_app
 from app.services import attempts
-from app.settings import Settings
-from app.states import FailureCode
-from app.storage import make_storage
 from tests.conftest import API_KEY
 from tests.factories import make_found
 

@@ -14,15 +14,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.db import repositories
-from app.db.models import IllegalTransitionError, Job, Result, Transition
-from app.errors import NotCancelableError
+from app.core.enums import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
+from app.core.errors import NotCancelableError
+from app.db.engine import database_time
+from app.db.queries import jobs as job_queries
+from app.db.queries import transitions
+from app.db.tables.jobs import IllegalTransitionError, Job, Transition
+from app.db.tables.results import Result
+from app.infra.clip_storage import ClipStorage
+from app.maintenance.lost_jobs import expire_late_jobs, requeue_lost_jobs
 from app.services import attempts, jobs
 from app.services.attempts import Attempt
 from app.services.keys import DEFAULT_TENANT
-from app.services.sweep import expire_late_jobs, requeue_lost_jobs
-from app.states import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
-from app.storage import ClipStorage
 from tests.factories import make_found
 
 DETECTOR = "d" * 64
@@ -37,7 +40,7 @@ def add_job(sessions: Sessions) -> UUID:
         job = Job(
             tenant=DEFAULT_TENANT, status=JobStatus.QUEUED, client_metadata={}, clip_sha256="0" * 64, clip_bytes=1
         )
-        repositories.add_job(session, job)
+        transitions.add_job(session, job)
         return job.id
 
 
@@ -173,7 +176,7 @@ def test_a_canceled_job_takes_no_result(sessions: Sessions) -> None:
 def test_only_the_moves_of_the_table_are_possible(sessions: Sessions) -> None:
     add_job(sessions)
     with sessions() as session:
-        now = repositories.database_time(session)
+        now = database_time(session)
     for status, allowed in NEXT_STATUSES.items():
         for target in JobStatus:
             job = Job(id=UUID(int=1), tenant=DEFAULT_TENANT, status=status, attempt=1)
@@ -253,18 +256,18 @@ def test_no_history_breaks_the_invariants(sessions: Sessions) -> None:
 def test_batch_jobs_let_live_ones_pass_but_do_not_starve(sessions: Sessions) -> None:
     batch, early, late = (add_job(sessions) for _ in range(3))
     with sessions() as session, session.begin():
-        now = repositories.database_time(session)
+        now = database_time(session)
         for job_id, minutes in ((batch, 10), (early, 5), (late, 11)):
             session.get_one(Job, job_id).turn_at = now + timedelta(minutes=minutes)
         waiting = session.get_one(Job, batch)
-        assert repositories.count_queued_before(session, waiting) == 1
+        assert job_queries.count_queued_before(session, waiting) == 1
     assert [must_claim(sessions).job_id for _ in range(3)] == [early, batch, late]
 
 
 def test_a_job_that_is_too_late_expires(sessions: Sessions) -> None:
     late, lost, timely = (add_job(sessions) for _ in range(3))
     with sessions() as session, session.begin():
-        now = repositories.database_time(session)
+        now = database_time(session)
         for job_id, seconds in ((late, -1), (lost, -1), (timely, 60)):
             session.get_one(Job, job_id).start_before = now + timedelta(seconds=seconds)
         session.get_one(Job, lost).started_at = now  # it lost its worker after it had started

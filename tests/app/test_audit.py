@@ -6,11 +6,11 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from app.db.models import Job
-from app.db.tenant_models import AuditEvent
-from app.services.retention import Retention
-from app.settings import Settings
-from app.storage import ClipStorage
+from app.core.settings import Settings
+from app.db.tables.audit import AuditEvent
+from app.db.tables.jobs import Job
+from app.infra.clip_storage import ClipStorage
+from app.maintenance.retention import Retention
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 _JSON: dict[str, dict[str, Any]] = {

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from redis import Redis
 
-from app.broker import QUEUE_ANALYZE, Doorbell
-from app.embedded import embedded_valkey
+from app.infra.job_queue import QUEUE_ANALYZE, Doorbell
+from app.local.embedded_servers import embedded_valkey
 from tests.waiting import wait_until
 
 JOB = UUID(int=1)

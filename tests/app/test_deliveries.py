@@ -12,13 +12,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.courier import Courier
-from app.db.webhook_models import WebhookEndpoint, WebhookEvent
-from app.egress import Guard
-from app.services import attempts, deliveries, webhooks
+from app.core.enums import Phase
+from app.core.settings import Settings
+from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
+from app.infra.egress import Guard
+from app.services import attempts, webhook_deliveries, webhooks
 from app.services.keys import DEFAULT_TENANT
-from app.settings import Settings
-from app.states import Phase
+from app.webhook_dispatcher import Courier
 from tests.app.conftest import Deliver
 from tests.app.test_api import Sessions, finish, submit
 from tests.app.test_webhooks import ENDPOINTS, register
@@ -91,9 +91,11 @@ def test_an_event_outlives_the_courier_that_died_with_it(
     register(api, hook.url, events=["job.queued"])
     submit(api)
 
-    def claim() -> list[deliveries.Parcel]:
+    def claim() -> list[webhook_deliveries.Parcel]:
         with sessions() as session:
-            return deliveries.claim_parcels(session, lease=timedelta(seconds=0.5), limit=10, a_endpoint=4, busy={})
+            return webhook_deliveries.claim_parcels(
+                session, lease=timedelta(seconds=0.5), limit=10, a_endpoint=4, busy={}
+            )
 
     (parcel,) = claim()  # and then it dies
     assert claim() == []

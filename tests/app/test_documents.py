@@ -11,10 +11,10 @@ from fastapi.testclient import TestClient
 from pydantic import ValidationError
 from standardwebhooks import Webhook
 
-from app import errors
-from app.errors import UnmaskError
-from app.settings import MissingSettingError, Settings, describe_invalid, require_settings
-from app.states import EventType, FailureCode, JobStatus, ReasonCode, RecommendedAction, Verdict
+from app.core import errors
+from app.core.enums import EventType, FailureCode, JobStatus, ReasonCode, RecommendedAction, Verdict
+from app.core.errors import UnmaskError
+from app.core.settings import MissingSettingError, Settings, describe_invalid, require_settings
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def test_the_readme_explains_every_word(words: type[StrEnum]) -> None:
 
 
 def leaves(kind: type[UnmaskError]) -> list[type[UnmaskError]]:
-    children = [child for child in kind.__subclasses__() if child.__module__ == "app.errors"]
+    children = [child for child in kind.__subclasses__() if child.__module__ == "app.core.errors"]
     return [leaf for child in children for leaf in leaves(child)] or [kind]
 
 

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import httpcore
 import pytest
 
-from app.egress import EgressRefusedError, Guard, is_public, send
+from app.infra.egress import EgressRefusedError, Guard, is_public, send
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104 (it is refused)

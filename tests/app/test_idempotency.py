@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 from uuid_utils.compat import uuid7
 
-from app.db.submission_models import IdempotencyKey
-from app.errors import IdempotencyInProgressError
+from app.core.errors import IdempotencyInProgressError
+from app.db.tables.idempotency import IdempotencyKey
+from app.maintenance.sweeper import Sweeper
 from app.services import idempotency
 from app.services.keys import DEFAULT_TENANT
-from app.services.sweep import Sweeper
 from tests.app.test_api import MP4, Sessions, problem
 
 LOCK = timedelta(minutes=1)

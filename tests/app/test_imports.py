@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from app.broker import TASK_ANALYZE
+from app.infra.job_queue import TASK_ANALYZE
 from worker.celery import make_worker
 from worker.settings import WorkerSettings
 
@@ -17,17 +17,17 @@ ML = {"av", "cv2", "mediapipe", "numpy", "onnxruntime", "safetensors", "streamli
     ("entry_point", "forbidden"),
     [
         ("app.main", ML),
-        ("app.cli", ML | {"celery", "fastapi", "sqlalchemy"}),
-        ("app.scan", ML | {"celery", "fastapi", "sqlalchemy"}),
-        ("app.serve", ML | {"fastapi"}),
+        ("app.cli.main", ML | {"celery", "fastapi", "sqlalchemy"}),
+        ("app.cli.scan", ML | {"celery", "fastapi", "sqlalchemy"}),
+        ("app.local.serve", ML | {"fastapi"}),
         ("worker.celery", {"cv2", "fastapi", "mediapipe", "streamlit", "timm", "torch"}),
-        ("worker.process", TORCH | {"fastapi", "mediapipe"}),
+        ("worker.resources", TORCH | {"fastapi", "mediapipe"}),
         ("worker.detector.pipeline", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
-        ("worker.detector.onnx_engine", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
-        ("worker.detector.sandbox_child", {"celery", "sqlalchemy", "timm", "torch"}),
+        ("worker.detector.model.onnx_engine", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
+        ("worker.detector.sandbox.child", {"celery", "sqlalchemy", "timm", "torch"}),
         ("training.__main__", {"celery", "fastapi", "sqlalchemy"}),
-        ("training.train", {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
-        ("training.evaluate", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
+        ("training.trainer.train", {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
+        ("training.evaluation.evaluate", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
     ],
 )
 def test_an_entry_point_loads_only_what_it_needs(entry_point: str, forbidden: set[str]) -> None:

@@ -11,13 +11,13 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
-from app.api.rate_limits import RateLimiter
-from app.db.tenant_models import ApiKey
+from app.api.middleware.rate_limits import RateLimiter
+from app.core.enums import Scope
+from app.core.settings import Settings
+from app.db.tables.keys import ApiKey
 from app.main import create_app
 from app.services import keys
 from app.services.keys import KeyRequest, Principal
-from app.settings import Settings
-from app.states import Scope
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 from tests.conftest import API_KEY
 
@@ -207,7 +207,7 @@ def test_the_command_line_makes_lists_and_revokes_keys(settings: Settings, app: 
     environment = os.environ | {"UNMASK_DATABASE_URL": str(settings.database_url), "UNMASK_API_KEY": API_KEY}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "app.cli", "keys", *arguments]
+        command = [sys.executable, "-m", "app.cli.main", "keys", *arguments]
         return subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()

@@ -3,10 +3,10 @@
 from alembic import command
 from sqlalchemy import inspect
 
+from app.db.engine import make_engine
 from app.db.migrations import make_config, migrate
-from app.db.session import make_engine
-from app.embedded import create_database
-from app.embedded import database_url as url_of
+from app.local.embedded_servers import create_database
+from app.local.embedded_servers import database_url as url_of
 
 
 def test_the_models_need_no_further_migration(database_url: str) -> None:

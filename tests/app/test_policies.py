@@ -8,12 +8,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.db.models import Job
-from app.db.tenant_models import Policy
-from app.db.webhook_models import WebhookEvent
-from app.policy_schemas import Calibration
-from app.services import attempts, policies
-from app.states import EventType, JobStatus, Verdict
+from app.core.enums import EventType, JobStatus, Verdict
+from app.db.tables.jobs import Job
+from app.db.tables.policies import Policy
+from app.db.tables.webhooks import WebhookEvent
+from app.schemas.policies import Calibration
+from app.services import attempts, verdicts
 from tests.app.test_api import Sessions, finish, problem, submit
 from tests.factories import make_calibration, make_found
 
@@ -63,7 +63,7 @@ def test_a_policy_asks_for_rates_and_the_calibration_knows_the_thresholds(api: T
 def test_between_two_rates_the_stricter_is_taken(rate: float, threshold: float, told: float) -> None:
     changed = STRICT | {"suspicious_false_positive_rate": rate}
     policy = Policy(**changed, actions={}, version=1, id=UUID(int=1))
-    applied = policies.apply(policy, make_calibration())
+    applied = verdicts.apply(policy, make_calibration())
     assert (applied.suspicious_at, applied.suspicious_false_positive_rate) == (threshold, told)
 
 
@@ -72,7 +72,7 @@ def test_a_model_without_a_calibration_has_its_own_thresholds_alone() -> None:
         calibrated=False, operating_points=[], suspicious_false_positive_rate=None, manipulated_false_positive_rate=None
     )
     policy = Policy(**LOOSE, actions={}, version=1, id=UUID(int=1))
-    judged = policies.judge(make_found(probability=0.3).payload, guess, policy)
+    judged = verdicts.judge(make_found(probability=0.3).payload, guess, policy)
     assert judged["verdict"] is Verdict.AUTHENTIC
     assert judged["policy"]["suspicious_false_positive_rate"] is None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from app.storage import ClipStorage
+from app.infra.clip_storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 from tests.app.test_sources import name
 from tests.app.test_uploads import Browser, begin

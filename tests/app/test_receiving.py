@@ -13,10 +13,18 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 from starlette.types import Message
 
-from app.api.receiving import ClipForm, UploadLimits, receive_clip
-from app.containers import is_video
-from app.errors import ClipTooLargeError, InvalidRequestError, RequestTimeoutError, UnmaskError, UnsupportedMediaError
-from app.storage import ClipStorage
+from app.api.ingest.body import receive_clip
+from app.api.ingest.limits import UploadLimits
+from app.api.ingest.multipart import ClipForm
+from app.core.errors import (
+    ClipTooLargeError,
+    InvalidRequestError,
+    RequestTimeoutError,
+    UnmaskError,
+    UnsupportedMediaError,
+)
+from app.infra.clip_storage import ClipStorage
+from app.infra.file_signatures import is_video
 
 HEAD = b"\x00\x00\x00\x18ftypisom"
 LIMITS = UploadLimits(

@@ -10,12 +10,12 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
-from app.db.models import Job
-from app.db.webhook_models import WebhookEvent
-from app.services.retention import Retention
-from app.settings import Settings
-from app.states import EventType
-from app.storage import ClipStorage
+from app.core.enums import EventType
+from app.core.settings import Settings
+from app.db.tables.jobs import Job
+from app.db.tables.webhooks import WebhookEvent
+from app.infra.clip_storage import ClipStorage
+from app.maintenance.retention import Retention
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 Sweep = Callable[..., None]

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app import schemas
-from app.cli import _commands
-from app.scan import ExitCode, Outcome, sparkline, worst
-from app.states import JobStatus, Priority, ReasonCode, Verdict
+from app.cli.main import _commands
+from app.cli.scan import ExitCode, Outcome, sparkline, worst
+from app.core.enums import JobStatus, Priority, ReasonCode, Verdict
+from app.schemas import jobs as schemas
 from tests.factories import make_result
 
 

@@ -8,11 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.db.models import Job
-from app.db.webhook_models import WebhookEvent
+from app.core.enums import EventType
+from app.db.tables.jobs import Job
+from app.db.tables.webhooks import WebhookEvent
+from app.infra.clip_storage import ClipStorage
 from app.services import batches
-from app.states import EventType
-from app.storage import ClipStorage
 from tests.app.test_api import MP4, Sessions, finish, problem, submit
 
 SHA256 = hashlib.sha256(MP4).hexdigest()

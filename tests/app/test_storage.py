@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StorageFullError
-from app.storage import ClipStorage, make_storage
+from app.core.errors import StorageFullError
+from app.infra.clip_storage import ClipStorage, make_storage
 
 CONTENT = b"clip" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

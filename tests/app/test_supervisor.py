@@ -9,7 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.supervisor import ChildKeepsDyingError, Stop, Supervisor
+from app.core.shutdown import Stop
+from app.local.supervisor import ChildKeepsDyingError, Supervisor
 from tests.waiting import wait_until
 
 

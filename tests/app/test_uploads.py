@@ -7,11 +7,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from app.db.submission_models import ClipUpload
+from app.core.settings import Settings
+from app.db.tables.uploads import ClipUpload
+from app.infra.clip_storage import ClipStorage
 from app.main import create_app
-from app.services.retention import Retention
-from app.settings import Settings
-from app.storage import ClipStorage
+from app.maintenance.retention import Retention
 from tests.app.test_api import MP4, Sessions, problem
 from tests.app.test_sources import SHA256, name
 from tests.conftest import API_KEY

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from standardwebhooks import Webhook
 
-from app.states import EventType
-from app.verify import WebhookError, verify_webhook
+from app.client.webhooks import WebhookError, verify_webhook
+from app.core.enums import EventType
 
 SECRET = "whsec_" + "A" * 43 + "="
 BODY = '{"type": "job.succeeded", "timestamp": "2026-11-25T03:00:00+00:00", "data": {"id": "job_1"}}'

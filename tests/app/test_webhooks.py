@@ -10,15 +10,15 @@ from sqlalchemy import update
 from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from app.courier import Courier
-from app.db.webhook_models import WebhookEndpoint, WebhookEvent
-from app.egress import Guard
+from app.core.enums import FailureCode
+from app.core.settings import Settings
+from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
+from app.infra.clip_storage import make_storage
+from app.infra.egress import Guard
 from app.main import create_app
-from app.services import attempts, deliveries
-from app.services.retention import Retention
-from app.settings import Settings
-from app.states import FailureCode
-from app.storage import make_storage
+from app.maintenance.retention import Retention
+from app.services import attempts, webhook_deliveries
+from app.webhook_dispatcher import Courier
 from tests.app.conftest import Deliver
 from tests.app.test_api import Sessions, finish, problem, submit
 from tests.conftest import API_KEY
@@ -97,7 +97,7 @@ def test_the_full_payload_has_the_result_if_it_fits(
     submit(api)
     finish(sessions, frames=2)
     deliver()
-    monkeypatch.setattr("app.services.deliveries.BODY_MAX_BYTES", 500)
+    monkeypatch.setattr("app.services.webhook_deliveries.BODY_MAX_BYTES", 500)
     submit(api)
     finish(sessions)
     deliver()
@@ -192,13 +192,13 @@ def test_a_replay_is_not_undone_by_a_delivery_that_was_on_its_way(
     submit(api)
     arguments: Any = {"lease": timedelta(minutes=1), "limit": 1, "a_endpoint": 1, "busy": {}}
     with sessions() as session:
-        (parcel,) = deliveries.claim_parcels(session, **arguments)
+        (parcel,) = webhook_deliveries.claim_parcels(session, **arguments)
     api.post(f"/v1/webhook-events/{parcel.message_id}:replay")
-    policy = deliveries.RetryPolicy((timedelta(hours=1),), timedelta(days=5))
+    policy = webhook_deliveries.RetryPolicy((timedelta(hours=1),), timedelta(days=5))
     with sessions() as session:
-        deliveries.record(session, parcel, deliveries.Outcome(500), policy)
+        webhook_deliveries.record(session, parcel, webhook_deliveries.Outcome(500), policy)
     with sessions() as session:
-        assert len(deliveries.claim_parcels(session, **arguments)) == 1
+        assert len(webhook_deliveries.claim_parcels(session, **arguments)) == 1
 
 
 @pytest.mark.parametrize("retry_after", ["9" * 5000, "soon", "Wed, 99 Nov 2026 00:00:00 GMT", "-1"])

@@ -18,11 +18,11 @@ import psutil
 import pytest
 from sqlalchemy import text
 
-from app.client import Client
+from app.client.client import Client
+from app.db.engine import make_engine
 from app.db.migrations import migrate
-from app.db.session import make_engine
-from app.embedded import embedded_postgres, make_valkey, start_valkey, valkey_url
-from app.schemas import Job
+from app.local.embedded_servers import embedded_postgres, make_valkey, start_valkey, valkey_url
+from app.schemas.jobs import Job
 from tests.conftest import API_KEY
 from tests.fixtures.receiver import LOOPBACK
 from tests.waiting import wait_until
@@ -59,7 +59,7 @@ class Process:
     def decoder(self) -> psutil.Process:
         """The child that decodes clips."""
         children = psutil.Process(self.pid).children(recursive=True)
-        return next(child for child in children if "worker.detector.sandbox_child" in child.cmdline())
+        return next(child for child in children if "worker.detector.sandbox.child" in child.cmdline())
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Service:
     def courier(self) -> Iterator[Process]:
         """A courier for the time of a block."""
         log = self.folder / f"courier-{len(self.started)}.log"
-        courier = start([sys.executable, "-m", "app.cli", "courier"], self.environment, log)
+        courier = start([sys.executable, "-m", "app.cli.main", "courier"], self.environment, log)
         self.started.append(courier)
         wait_until(lambda: "courier_ready" in log.read_text(), _START_SECONDS)
         try:
@@ -161,7 +161,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_EGRESS_ALLOW": LOOPBACK,
             "UNMASK_WEBHOOK_RETRY_DELAYS": "[0.5, 0.5, 0.5]",
         }
-        api = start([sys.executable, "-m", "app.cli", "api"], environment, folder / "api.log")
+        api = start([sys.executable, "-m", "app.cli.main", "api"], environment, folder / "api.log")
         url = f"http://127.0.0.1:{port}"
         with Client(url=url, api_key=API_KEY) as client:
             wait_until(lambda: client.is_ready() or api.popen.poll() is not None, _START_SECONDS)

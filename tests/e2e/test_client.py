@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.async_client import AsyncClient
-from app.calls import ApiError, StillRunningError
-from app.schemas import FeedbackRequest
-from app.states import FeedbackLabel, JobStatus
-from app.submission_schemas import JobOptions
+from app.client.async_client import AsyncClient
+from app.client.errors import ApiError, StillRunningError
+from app.core.enums import FeedbackLabel, JobStatus
+from app.schemas.feedback import FeedbackRequest
+from app.schemas.submissions import JobOptions
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Process, Service
 

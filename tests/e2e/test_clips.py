@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.calls import ApiError
-from app.states import FailureCode, JobStatus, ReasonCode, Verdict
-from app.submission_schemas import JobOptions
+from app.client.errors import ApiError
+from app.core.enums import FailureCode, JobStatus, ReasonCode, Verdict
+from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service
 from tests.fixtures.catalogue import UNREADABLE
 
@@ -95,7 +95,7 @@ def test_many_jobs_at_once_all_end_once(service: Service, clip: Clip) -> None:
 
 def scan(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "app.cli", "scan", "--url", service.url, *arguments],
+        [sys.executable, "-m", "app.cli.main", "scan", "--url", service.url, *arguments],
         env=service.environment | {"COLUMNS": "100"},
         capture_output=True,
         text=True,

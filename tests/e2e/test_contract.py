@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.db.session import make_engine, make_sessions
+from app.core.enums import Scope
+from app.db.engine import make_engine, make_sessions
 from app.services.keys import KeyRequest, create_key
-from app.states import Scope
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
 

@@ -9,9 +9,9 @@ import httpx
 import psutil
 import pytest
 
-from app.calls import ApiError
-from app.embedded import start_valkey
-from app.states import FailureCode, JobStatus
+from app.client.errors import ApiError
+from app.core.enums import FailureCode, JobStatus
+from app.local.embedded_servers import start_valkey
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
 from tests.waiting import wait_until

@@ -25,7 +25,7 @@ def test_every_request_of_the_http_file_works(service: Service, clip: Clip) -> N
     variables = {"url": service.url, "key": API_KEY, "clip": str(clip("portrait.mp4"))}
     answers = []
     with httpx.Client(timeout=60) as client:
-        for title, response in HttpFile(ROOT / "unmask.http", variables).run(client):
+        for title, response in HttpFile(ROOT / "api" / "reference" / "unmask.http", variables).run(client):
             assert response.is_success, (title, response.text)
             answers.append(title)
         endpoints = client.get(f"{service.url}/v1/webhook-endpoints", headers={"X-API-Key": API_KEY}).json()["items"]

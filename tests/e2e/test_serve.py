@@ -11,8 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from app.client import Client
-from app.submission_schemas import JobOptions
+from app.client.client import Client
+from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Process, find_free_port, start
 from tests.waiting import wait_until
 
@@ -31,7 +31,7 @@ def make_environment(folder: Path) -> dict[str, str]:
 
 
 def serve(environment: dict[str, str], log: Path) -> Process:
-    return start([sys.executable, "-m", "app.cli", "serve"], environment, log)
+    return start([sys.executable, "-m", "app.cli.main", "serve"], environment, log)
 
 
 def connect(environment: dict[str, str]) -> Client:
@@ -88,7 +88,7 @@ def test_after_a_kill_the_children_end_and_the_next_start_works(tmp_path: Path) 
     connect(environment).close()
     stack.popen.kill()
     stack.popen.wait()
-    wait_until(lambda: not [process for process in family(tmp_path) if "app.cli" in process.cmdline()], 60)
+    wait_until(lambda: not [process for process in family(tmp_path) if "app.cli.main" in process.cmdline()], 60)
     again = serve(environment, tmp_path / "second.log")
     connect(environment).close()
     again.terminate()
@@ -137,7 +137,7 @@ def test_a_worker_that_cannot_work_ends_the_service_with_its_reason(
 
 def test_the_demo_is_stopped_whole(tmp_path: Path, clip: Clip) -> None:
     demo = start(
-        [sys.executable, "-m", "app.cli", "demo", str(clip("portrait.mp4"))],
+        [sys.executable, "-m", "app.cli.main", "demo", str(clip("portrait.mp4"))],
         make_environment(tmp_path),
         tmp_path / "log",
     )
@@ -150,7 +150,7 @@ def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -
     # Settings of somebody's own service, which the demo must not touch.
     foreign = {"UNMASK_API_KEY": "umk_mine", "UNMASK_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
     environment = make_environment(tmp_path) | foreign | {"COLUMNS": "100"}
-    demo = [sys.executable, "-m", "app.cli", "demo"]
+    demo = [sys.executable, "-m", "app.cli.main", "demo"]
     done = subprocess.run(
         [*demo, str(clip("portrait.mp4"))], env=environment, capture_output=True, text=True, check=False
     )

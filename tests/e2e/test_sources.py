@@ -10,10 +10,11 @@ import httpx
 import pytest
 from tusclient.uploader.uploader import Uploader
 
-from app.async_client import AsyncClient
-from app.schemas import Job, ReanalysisRequest
-from app.states import FailureCode, JobStatus, Verdict
-from app.submission_schemas import BatchRequest, JobOptions, JobRequest, Source
+from app.client.async_client import AsyncClient
+from app.core.enums import FailureCode, JobStatus, Verdict
+from app.schemas.batches import BatchRequest
+from app.schemas.jobs import Job, ReanalysisRequest
+from app.schemas.submissions import JobOptions, JobRequest, Source
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Process, Service
 from tests.fixtures.receiver import receiver
@@ -55,8 +56,8 @@ def test_a_url_that_gives_no_clip_fails_with_a_reason(service: Service, web: str
 
 
 def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.calls.PIECE_BYTES", 50_000)
-    monkeypatch.setattr("app.calls.PIECE_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("app.client.upload.PIECE_BYTES", 50_000)
+    monkeypatch.setattr("app.client.upload.PIECE_RETRY_SECONDS", 0.01)
     path = clip("portrait.mp4")
     sent: list[int] = []
     real = httpx.Client.request

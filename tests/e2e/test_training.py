@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 from typer.testing import CliRunner
 
-from app.calls import ApiError
-from app.client import Client
-from app.states import FailureCode, JobStatus
-from app.submission_schemas import JobOptions
+from app.client.client import Client
+from app.client.errors import ApiError
+from app.core.enums import FailureCode, JobStatus
+from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service, start
 from tests.fixtures.clips import Image, encode, film, portrait, self_blended
 from tests.waiting import wait_until
@@ -86,7 +86,7 @@ def released(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(released: Path, service: Service) -> Path:
     """The model, where jobs can name it."""
-    unmask = [sys.executable, "-m", "app.cli", "models"]
+    unmask = [sys.executable, "-m", "app.cli.main", "models"]
     added = subprocess.run(
         [*unmask, "add", str(released)], env=service.environment, capture_output=True, text=True, check=False
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.submission_schemas import JobOptions
+from app.schemas.submissions import JobOptions
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
 from tests.fixtures.receiver import receiver

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.fixtures.clips import portrait
-from training.augment import Degradation, Geometry, compress_h264, degrade, draw_degradation, draw_geometry
+from training.augmentation.augment import Degradation, Geometry, compress_h264, degrade, draw_degradation, draw_geometry
 from training.config import AugmentConfig
 from worker.detector.config import CropConfig
-from worker.detector.crops import crop_face
+from worker.detector.extraction.crops import crop_face
 from worker.detector.types import Box, Face, Image
 
 FACE = Face(Box(208, 132, 224, 224), confidence=1.0)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.fixtures.clips import portrait
-from training.augment import Degradation
-from training.blend import Blend, Portrait, blend_clip, draw_blend
+from training.augmentation.augment import Degradation
+from training.augmentation.pseudo_fakes import Blend, Portrait, blend_clip, draw_blend
 from training.config import BlendConfig
-from training.landmarks import POINTS, REGIONS
+from training.data.landmarks import POINTS, REGIONS
 from worker.detector.types import Box, Face, Floats
 
 FACE = Face(Box(208, 132, 224, 224), confidence=1.0)

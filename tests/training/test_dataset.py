@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from training.config import AugmentConfig, BlendConfig, DataConfig, TrainConfig
-from training.dataset import FrameBatches, Pairs, SequenceBatches, keep_data_sets, pad
-from training.images import ImageError, ImageStore
-from training.manifest import CropRow, ManifestError
+from training.data.images import ImageError, ImageStore
+from training.data.manifest import CropRow, ManifestError
+from training.data.splits import keep_data_sets
+from training.trainer.pairs import FrameBatches, Pairs, SequenceBatches, pad
 
 QUIET = AugmentConfig(rotation_degrees=0, box_jitter=0, light=0, small=0, blur=0, noise=0, compression=0)
 SHADES = {("a", 0): 40, ("a", 1): 80, ("b", 0): 140, ("b", 1): 200}

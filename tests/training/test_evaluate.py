@@ -13,12 +13,12 @@ from typer.testing import CliRunner
 from tests.fixtures.clips import portrait, self_blended
 from tests.fixtures.models import TINY, make_model
 from training.__main__ import _commands
-from training.evaluate import choose_unseen
-from training.manifest import CropRow
-from training.variants import VARIANTS, encode_variant
-from worker.detector.manifest import Provenance, load_manifest
+from training.data.manifest import CropRow
+from training.evaluation.evaluate import choose_unseen
+from training.evaluation.robustness import VARIANTS, encode_variant
+from worker.detector.model.manifest import Provenance, load_manifest
 from worker.detector.pipeline import make_detector
-from worker.detector.sandbox import SandboxOptions
+from worker.detector.sandbox.parent import SandboxOptions
 
 Clip = Callable[[str], Path]
 

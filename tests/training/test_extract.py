@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from training.__main__ import _commands
-from training.extract import take_shard
-from training.layouts import find_clips
-from training.manifest import ManifestError
+from training.data.extract import take_shard
+from training.data.layouts import find_clips
+from training.data.manifest import ManifestError
 
 Clip = Callable[[str], Path]
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from tests.fixtures.models import TINY, make_model
-from training.initial import InitialWeightsError, grow_b3, load_initial, load_lite2
-from worker.detector.checkpoint import load_classifier
-from worker.detector.classifier import Classifier
+from training.trainer.initial_weights import InitialWeightsError, grow_b3, load_initial, load_lite2
+from worker.detector.model.checkpoint import load_classifier
+from worker.detector.model.classifier import Classifier
 
 
 def test_the_grown_backbone_says_what_the_small_one_says() -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from training.extract import check_splits
-from training.layouts import LayoutError, balance, find_clips
-from training.manifest import FailureRow, ManifestError
+from training.data.extract import check_splits
+from training.data.layouts import LayoutError, balance, find_clips
+from training.data.manifest import FailureRow, ManifestError
 
 
 def touch(root: Path, *names: str) -> None:

@@ -16,11 +16,12 @@ import torch
 from tests.fixtures.clips import portrait, self_blended
 from tests.fixtures.models import TINY
 from training.config import ConfigError, DataConfig, SequenceConfig, StageConfig, TrainConfig, load_config
-from training.manifest import CropRow, ManifestError, write_rows
-from training.train import _loss, train
-from worker.detector.classifier import Classifier
+from training.data.manifest import CropRow, ManifestError, write_rows
+from training.trainer.losses import _loss
+from training.trainer.train import train
 from worker.detector.config import CropConfig
-from worker.detector.crops import crop_face
+from worker.detector.extraction.crops import crop_face
+from worker.detector.model.classifier import Classifier
 from worker.detector.types import Box, Face
 
 FACE = Face(Box(208, 132, 224, 224), confidence=1.0)

@@ -6,16 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.manifest import (
-    CropRow,
-    ManifestError,
-    find_crossings,
-    hold_out,
-    load_manifest,
-    part_of_val,
-    sequences_of,
-    write_rows,
-)
+from training.data.manifest import CropRow, ManifestError, load_manifest, sequences_of, write_rows
+from training.data.splits import find_crossings, hold_out, part_of_val
 
 
 def row(name: str, **changes: object) -> CropRow:

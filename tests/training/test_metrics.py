@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from app.states import Verdict
-from training.calibrate import CalibrationError, Targets, calibrate, compare_correction
-from training.judge import Item
-from training.metrics import Judged, measure
+from app.core.enums import Verdict
+from training.evaluation.calibrate import CalibrationError, Targets, calibrate, compare_correction
+from training.evaluation.metrics import Judged, measure
+from training.evaluation.predict import Item
 from worker.detector.config import ScoringConfig
 from worker.detector.scoring import judge_frame, to_frame_probability, to_probability
 

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from training.config import DataConfig, TrainConfig, load_config
-from training.images import ImageStore, face_of
-from training.landmarks import POINTS, load_landmarks, save_landmarks
-from training.manifest import CropRow, load_manifest, rows_of_part, write_rows
-from training.pack import PackError, PackOptions, pack, parse_order
+from training.data.images import ImageStore, face_of
+from training.data.landmarks import POINTS, load_landmarks, save_landmarks
+from training.data.manifest import CropRow, load_manifest, write_rows
+from training.data.pack import PackError, PackOptions, pack, parse_order
+from training.data.splits import rows_of_part
 from worker.detector.config import CropConfig, DetectorConfig
-from worker.detector.crops import crop_face
+from worker.detector.extraction.crops import crop_face
 
 SIDE, BOX = 400, 200
 

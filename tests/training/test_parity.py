@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from tests.fixtures.models import TINY, make_model
-from training.extract import extract
-from training.images import ImageStore, read_crops
-from training.judge import judge_crops
-from training.layouts import Found, LabelledClip
-from training.manifest import load_manifest, sequences_of
+from training.data.extract import extract
+from training.data.images import ImageStore, read_crops
+from training.data.layouts import Found, LabelledClip
+from training.data.manifest import load_manifest, sequences_of
+from training.evaluation.predict import judge_crops
 from worker.detector.config import CropConfig, DetectorConfig
-from worker.detector.engines import make_engine
+from worker.detector.model.engine import make_engine
+from worker.detector.model.torch_engine import TorchEngine
 from worker.detector.pipeline import Detector
-from worker.detector.sandbox import Sandbox, SandboxOptions
-from worker.detector.torch_engine import TorchEngine
+from worker.detector.sandbox.parent import Sandbox, SandboxOptions
 
 Clip = Callable[[str], Path]
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.fixtures.models import TINY, make_model
-from training.release import ReleaseError, compare_engines, release
+from training.release.release import ReleaseError, compare_engines, release
 from worker.detector.config import ScoringConfig
-from worker.detector.manifest import Manifest, load_manifest, verify_files
+from worker.detector.model.manifest import Manifest, load_manifest, verify_files
 
 CALIBRATED = TINY.model_copy(
     update={

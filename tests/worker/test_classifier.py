@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from tests.fixtures.models import TINY, make_network
-from worker.detector.classifier import Classifier
 from worker.detector.config import CropConfig
-from worker.detector.transforms import normalise
+from worker.detector.model.classifier import Classifier
+from worker.detector.model.preprocessing import normalise
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.states import ReasonCode
+from app.core.enums import ReasonCode
 from tests.fixtures import clips
 from worker.detector.config import CropConfig, FaceConfig
-from worker.detector.crops import crop_face, make_crop
+from worker.detector.extraction.crops import crop_face, make_crop
 from worker.detector.types import Box, Face, Frame, Image
 
 CONFIG = CropConfig()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.fixtures.models import TINY, make_model
-from worker.detector.engines import EngineError, make_engine
-from worker.detector.manifest import (
+from worker.detector.model.engine import EngineError, make_engine
+from worker.detector.model.manifest import (
     BUNDLED_MODEL,
     GRAPH_NAME,
     MANIFEST_NAME,
@@ -18,9 +18,9 @@ from worker.detector.manifest import (
     load_manifest,
     verify_files,
 )
-from worker.detector.onnx_engine import OnnxEngine
-from worker.detector.torch_engine import TorchEngine
-from worker.models import install
+from worker.detector.model.onnx_engine import OnnxEngine
+from worker.detector.model.torch_engine import TorchEngine
+from worker.model_install import install
 
 
 @pytest.fixture(scope="module")

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.egress import Guard
-from app.errors import StorageFullError
+from app.core.enums import FailureCode, Phase
+from app.core.errors import StorageFullError
+from app.infra.clip_storage import ClipStorage
+from app.infra.egress import Guard
 from app.services import attempts
-from app.states import FailureCode, Phase
-from app.storage import ClipStorage
+from worker.attempt import _fetch
 from worker.detector.types import ClipError
 from worker.fetch import FetchLimits, fetch
 from worker.heartbeat import AttemptLostError
-from worker.jobs import _fetch
 
 CLIP = bytes(range(256)) * 400
 LOOPBACK = Guard([ip_network("127.0.0.0/8")])

@@ -12,12 +12,12 @@ import numpy as np
 import psutil
 import pytest
 
-from app.states import FailureCode, WarningCode
+from app.core.enums import FailureCode, WarningCode
 from tests.fixtures import clips
 from worker.detector.config import DetectorConfig
-from worker.detector.sandbox import Sandbox, SandboxError, SandboxOptions
+from worker.detector.sandbox.parent import Sandbox, SandboxError, SandboxOptions
+from worker.detector.sandbox.protocol import WireError, read_message
 from worker.detector.types import ClipError
-from worker.detector.wire import WireError, read_message
 
 Clip = Callable[[str], Path]
 CONFIG = DetectorConfig()
@@ -201,7 +201,7 @@ def test_a_missing_layer_is_refused(clip: Clip) -> None:
 
 def test_the_child_dies_with_its_parent() -> None:
     code = (
-        "from worker.detector.sandbox import Sandbox;"
+        "from worker.detector.sandbox.parent import Sandbox;"
         "from tests.worker.test_sandbox import CONFIG, make_options;"
         "import os; sandbox = Sandbox(CONFIG, make_options()); sandbox.start();"
         "print(sandbox.pid, flush=True); os.kill(os.getpid(), 9)"
@@ -237,7 +237,7 @@ def test_the_child_dies_with_its_parent() -> None:
 )
 def test_a_confined_process_cannot(attempt: str) -> None:
     code = (
-        "from worker.detector.confinement import confine;"
+        "from worker.detector.sandbox.confinement import confine;"
         "layers = confine(memory_max_bytes=2**30, readable=[]);"
         "assert {'seccomp', 'limits'} <= set(layers), layers;"
         "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True);"

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from app.states import ReasonCode, Verdict
+from app.core.enums import ReasonCode, Verdict
 from worker.detector import scoring
 from worker.detector.config import ClassifierConfig, DetectorConfig, ScoringConfig
-from worker.detector.manifest import Manifest
+from worker.detector.model.manifest import Manifest
 from worker.detector.types import Box, Face, FaceCrop, Floats, Image, SequenceScore, Track
 
 TRAINED = Manifest(

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from worker.detector.config import DetectorConfig
-from worker.detector.crops import make_crop
-from worker.detector.tracks import Tracker
+from worker.detector.extraction.crops import make_crop
+from worker.detector.extraction.tracks import Tracker
 from worker.detector.types import Box, Face, Frame
 
 CONFIG = DetectorConfig()

@@ -7,11 +7,11 @@ import av
 import numpy as np
 import pytest
 
-from app.states import FailureCode
+from app.core.enums import FailureCode
 from tests.fixtures.catalogue import UNREADABLE
 from worker.detector.config import ClipLimits, SamplingConfig
+from worker.detector.extraction.video import open_clip
 from worker.detector.types import ClipError, Frame
-from worker.detector.video import open_clip
 
 Clip = Callable[[str], Path]
 READABLE = [

@@ -2,18 +2,30 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from app.states import Phase
+from app.core.enums import Phase
 from worker.detector import scoring
-from worker.detector.engines import Device, Engine, make_engine
-from worker.detector.manifest import Manifest, load_manifest
-from worker.detector.sandbox import Sandbox, SandboxOptions
-from worker.detector.types import Analysis, ClipScore, Extraction
+from worker.detector.model.engine import Device, Engine, make_engine
+from worker.detector.model.manifest import Manifest, load_manifest
+from worker.detector.sandbox.parent import Sandbox, SandboxOptions
+from worker.detector.types import ClipScore, Extraction
 
 OnProgress = Callable[[Phase, int, int], None]
 """Called with the phase and the units done and expected; what it raises ends the analysis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All that the detector says of a clip."""
+
+    manifest: Manifest
+    extraction: Extraction
+    score: ClipScore
+    extract_seconds: float
+    score_seconds: float
 
 
 class Detector:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from app.states import ReasonCode, Verdict
+from app.core.enums import ReasonCode, Verdict
 from worker.detector.config import DetectorConfig, FaceConfig, ScoringConfig
-from worker.detector.engines import Engine
-from worker.detector.manifest import Manifest
+from worker.detector.model.engine import Engine
+from worker.detector.model.manifest import Manifest
 from worker.detector.types import (
     ClipScore,
     FaceCrop,

@@ -1,12 +1,11 @@
-"""The data that flows through the detector. Types check themselves; shapes stand behind the fields."""
+"""Data types of the detector. They check themselves; shapes stand behind the fields."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from app.states import FailureCode, ReasonCode, Verdict, WarningCode
-from worker.detector.manifest import Manifest
+from app.core.enums import FailureCode, ReasonCode, Verdict, WarningCode
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Floats = npt.NDArray[np.float32]
@@ -197,14 +196,3 @@ class ClipScore:
     reasons: list[Reason]
     tracks: list[TrackScore]
     frames: list[FrameScore]
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """All that the detector says of a clip."""
-
-    manifest: Manifest
-    extraction: Extraction
-    score: ClipScore
-    extract_seconds: float
-    score_seconds: float

@@ -1,0 +1,140 @@
+"""Parse the body of an upload: a form (RFC 7578) or raw bytes."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote
+
+from pydantic import BaseModel, ValidationError
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+
+from app.api.error_handlers import field_errors
+from app.api.ingest.limits import UploadLimits
+from app.core.errors import InvalidRequestError
+from app.schemas.submissions import JobOptions
+
+OPTIONS_HEADER = "Unmask-Options"
+_NAME_MAX = 255
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(slots=True)
+class ClipForm:
+    """What came with an upload."""
+
+    clip_name: str | None = None
+    options: JobOptions = field(default_factory=JobOptions)
+
+
+class Sink(Protocol):
+    """Takes a body piece by piece and hands on the bytes of the clip in it."""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Takes a piece of the body; returns the bytes of the clip in it."""
+
+    def finish(self) -> ClipForm:
+        """Ends the body. Raises InvalidRequestError."""
+
+
+def _parse(model: type[Model], text: str | bytes, *, prefix: str) -> Model:
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        raise InvalidRequestError(
+            "Some fields are not valid; 'errors' names them.",
+            errors=field_errors(error.errors(), prefix=prefix),
+        ) from error
+
+
+class _RawSink:
+    """The body is the clip; its options stand in a header."""
+
+    def __init__(self, options: str) -> None:
+        self._form = ClipForm(options=_parse(JobOptions, options, prefix="/options"))
+
+    def feed(self, chunk: bytes) -> bytes:
+        return chunk
+
+    def finish(self) -> ClipForm:
+        return self._form
+
+
+class _MultipartSink:
+    """The body is a form (RFC 7578): exactly one part ``file``, at most one part ``options``."""
+
+    def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
+        self._limits = limits
+        self._clip_name: str | None = None
+        self._clip = bytearray()
+        self._options = bytearray()
+        self._seen: set[str] = set()
+        self._part = ""
+        self._header_name = b""
+        self._header_value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._is_complete = False
+        callbacks: dict[str, Any] = {
+            "on_part_begin": self._headers.clear,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_end": self._on_end,
+        }
+        self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Takes a piece of the body; returns the bytes of the clip in it."""
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise InvalidRequestError(f"The multipart body is malformed: {error}.") from error
+        clip_bytes = bytes(self._clip)
+        self._clip.clear()
+        return clip_bytes
+
+    def finish(self) -> ClipForm:
+        if not self._is_complete:
+            raise InvalidRequestError("The multipart body ends too early. Send the clip again.")
+        if "file" not in self._seen:
+            raise InvalidRequestError("The form has no part named 'file'. Put the clip there.")
+        options = _parse(JobOptions, bytes(self._options), prefix="/options") if self._options else JobOptions()
+        return ClipForm(clip_name=self._clip_name, options=options)
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end].lower()
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+        self._part = parameters.get(b"name", b"").decode(errors="replace")
+        if self._part not in {"file", "options"}:
+            raise InvalidRequestError(
+                f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'."
+            )
+        if self._part in self._seen:
+            raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip a job.")
+        self._seen.add(self._part)
+        if self._part == "file" and (name := parameters.get(b"filename")):
+            # Kept for people to read; no path is ever made of it.
+            self._clip_name = unquote(name.decode(errors="replace")).replace("\x00", "")[:_NAME_MAX] or None
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._part == "file":
+            self._clip += data[start:end]
+            return
+        self._options += data[start:end]
+        if len(self._options) > self._limits.options_max_bytes:
+            raise InvalidRequestError(f"The options may have {self._limits.options_max_bytes} bytes.")
+
+    def _on_end(self) -> None:
+        self._is_complete = True

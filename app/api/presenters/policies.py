@@ -1,0 +1,9 @@
+"""Present policies."""
+
+from app.db.tables.policies import Policy
+from app.schemas import policies as schemas
+
+
+def _view(policy: Policy) -> schemas.Policy:
+    same = {name: getattr(policy, name) for name in schemas.PolicyRequest.model_fields}
+    return schemas.Policy(id=policy.public_id, version=policy.version, created_at=policy.created_at, **same)

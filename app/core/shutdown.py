@@ -1,0 +1,25 @@
+"""Shutdown flag that signal handlers set and loops read."""
+
+import signal
+from dataclasses import dataclass
+from types import FrameType
+from typing import Self
+
+
+@dataclass(slots=True)
+class Stop:
+    """Requested by a signal handler, seen by a loop. No Event: setting one in a handler may deadlock."""
+
+    is_requested: bool = False
+
+    @classmethod
+    def on_signals(cls) -> Self:
+        """A stop that Ctrl-C and SIGTERM request."""
+        stop = cls()
+
+        def request_stop(_number: int, _frame: FrameType | None) -> None:
+            stop.is_requested = True
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, request_stop)
+        return stop

@@ -1,0 +1,169 @@
+"""What the courier does with webhook events: claim those that are due, record what came of a delivery."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from app.core.enums import STATUS_EVENTS, EventType, WebhookPayload
+from app.db.engine import database_time
+from app.db.queries import webhooks as webhook_queries
+from app.db.tables.jobs import Job
+from app.db.tables.webhooks import WebhookDelivery, WebhookEvent
+from app.services.webhooks import disable
+
+BODY_MAX_BYTES = 20_000
+"""Standard Webhooks advises to stay below 20 kB."""
+_JITTER = 0.2
+"""A receiver that comes back after an outage must not meet all its senders in the same second."""
+_RETRY_AFTER_MAX = timedelta(hours=1)
+"""Longest that a receiver may put off the next delivery."""
+_STATUSES = {event: status for status, event in STATUS_EVENTS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One delivery to be made, without a session."""
+
+    event_id: UUID
+    endpoint_id: UUID
+    message_id: str
+    url: str
+    secrets: tuple[str, ...]
+    """The newest first."""
+    body: str
+    claimed_until: datetime
+    """Fences the outcome off from that of a later claim, or of a replay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a delivery: a status code, or the error that kept one from coming."""
+
+    status_code: int | None = None
+    error: str | None = None
+    retry_after: timedelta | None = None
+    seconds: float = 0.0
+
+    @property
+    def is_delivered(self) -> bool:
+        """2xx; a redirect is a failure."""
+        return self.status_code is not None and 200 <= self.status_code < 300
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, and for how long, a delivery is tried."""
+
+    delays: Sequence[timedelta]
+    """Before the second delivery, the third and so on."""
+    disable_after: timedelta
+    """An endpoint that only fails for so long is disabled."""
+
+
+def claim_parcels(
+    session: Session, *, lease: timedelta, limit: int, a_endpoint: int, busy: Mapping[UUID, int]
+) -> list[Parcel]:
+    """Takes what is due; a courier that dies with it leaves it to others after ``lease``."""
+    with session.begin():
+        now = database_time(session)
+        due = webhook_queries.claim_due(session, until=now + lease, limit=limit, a_endpoint=a_endpoint, busy=busy)
+        return [_pack(found, at=now, until=now + lease) for found in due]
+
+
+def record(session: Session, parcel: Parcel, outcome: Outcome, policy: RetryPolicy) -> bool:
+    """Notes a delivery and schedules the next one. True: the endpoint was disabled by it."""
+    with session.begin():
+        event = webhook_queries.find_claimed(session, parcel.event_id, endpoint_id=parcel.endpoint_id)
+        if event is None:
+            return False
+        now = database_time(session)
+        session.add(
+            WebhookDelivery(
+                event_id=event.id,
+                at=now,
+                status_code=outcome.status_code,
+                error=outcome.error,
+                seconds=outcome.seconds,
+            )
+        )
+        if event.next_at != parcel.claimed_until:
+            return False
+        endpoint = event.endpoint
+        if outcome.is_delivered:
+            event.delivered_at, event.next_at, endpoint.failing_since = now, None, None
+            return False
+        endpoint.failing_since = endpoint.failing_since or now
+        event.next_at = _next_at(event, outcome, policy, now)
+        if endpoint.disabled_at is not None:
+            event.next_at = None
+            return False
+        if outcome.status_code == 410:
+            disable(session, endpoint, reason="it answered 410 Gone", at=now)
+        elif now - endpoint.failing_since >= policy.disable_after:
+            disable(
+                session, endpoint, reason=f"no delivery worked since {endpoint.failing_since:%Y-%m-%d %H:%M}", at=now
+            )
+        return endpoint.disabled_at is not None
+
+
+def _next_at(event: WebhookEvent, outcome: Outcome, policy: RetryPolicy, now: datetime) -> datetime | None:
+    if event.attempts > len(policy.delays):
+        return None
+    delay = policy.delays[event.attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (no secret)
+    asked = min(outcome.retry_after or timedelta(0), _RETRY_AFTER_MAX)
+    return now + max(delay, asked)
+
+
+def _pack(due: webhook_queries.DueEvent, *, at: datetime, until: datetime) -> Parcel:
+    endpoint, event = due.endpoint, due.event
+    secrets = [endpoint.secret]
+    if endpoint.previous_secret and endpoint.previous_secret_until and endpoint.previous_secret_until > at:
+        secrets.append(endpoint.previous_secret)
+    return Parcel(
+        event_id=event.id,
+        endpoint_id=endpoint.id,
+        message_id=event.public_id,
+        url=endpoint.url,
+        secrets=tuple(secrets),
+        body=_write_body(due),
+        claimed_until=until,
+    )
+
+
+def _write_body(due: webhook_queries.DueEvent) -> str:
+    """``{type, timestamp, data}``, with the result if the endpoint wants it and it fits."""
+    event = due.event
+    data = (_describe_job(due.job, event.type) if due.job else {}) | (event.data or {})
+    body = {"type": event.type.value, "timestamp": event.created_at.isoformat(), "data": data}
+    if due.endpoint.payload is WebhookPayload.FULL and due.job and due.job.result:
+        full = _as_json(body | {"data": data | {"result": due.job.result.payload}})
+        if len(full.encode()) <= BODY_MAX_BYTES:
+            return full
+    return _as_json(body)
+
+
+def _describe_job(job: Job, kind: EventType) -> dict[str, Any]:
+    """What is needed to decide whether to read the job. The status is that of the event, not of the moment."""
+    described: dict[str, Any] = {
+        "id": job.public_id,
+        "status": _STATUSES.get(kind, job.status).value,
+        "external_id": job.external_id,
+        "links": {"self": f"/v1/jobs/{job.public_id}"},
+    }
+    if kind is EventType.JOB_SUCCEEDED:
+        described["verdict"] = job.verdict
+        for name in ("probability", "recommended_action"):
+            described[name] = job.result.payload[name] if job.result else None
+    if kind is EventType.JOB_FAILED:
+        described["failure"] = {"code": job.failure_code, "retryable": job.failure_retryable}
+    return described
+
+
+def _as_json(body: dict[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

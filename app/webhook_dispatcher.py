@@ -1,0 +1,150 @@
+"""The courier: a process that signs webhook events, sends them, and records what came of it.
+
+It works from Postgres alone, so that deliveries go on while Redis is away, and apart from the workers, so that no
+receiver can slow a job. Signatures follow Standard Webhooks 1.0.0.
+"""
+
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from uuid import UUID
+
+import httpcore
+from sqlalchemy.orm import Session, sessionmaker
+from standardwebhooks import Webhook
+
+from app.core.logging import configure_logging, make_logger
+from app.core.settings import Settings, require_settings
+from app.core.shutdown import Stop
+from app.db.engine import make_engine, make_sessions
+from app.infra.egress import EgressRefusedError, Guard, send
+from app.services import webhook_deliveries
+from app.services.webhook_deliveries import Outcome, Parcel, RetryPolicy
+
+_LOOK_SECONDS = 0.5
+"""How often the courier looks for events that are due."""
+_LEASE_MARGIN = timedelta(seconds=30)
+"""What a delivery may take beside the request before another courier takes its event."""
+_ERROR_MAX = 200
+
+
+class Courier:
+    """Delivers what is due with a pool of threads; no endpoint gets more than its share of them."""
+
+    def __init__(self, sessions: sessionmaker[Session], guard: Guard, settings: Settings) -> None:
+        self._sessions = sessions
+        self._guard = guard
+        self._settings = settings
+        self._policy = RetryPolicy(settings.webhook_retry_delays, settings.webhook_disable_after)
+        self._lock = threading.Lock()
+        self._busy: Counter[UUID] = Counter()
+        self._freed = threading.Event()
+        self._pool = ThreadPoolExecutor(settings.webhook_concurrency, thread_name_prefix="courier")
+        self._log = make_logger(part="courier")
+
+    def run(self, stop: Stop) -> None:
+        """Delivers until it is asked to stop; what is on its way arrives."""
+        while not stop.is_requested:
+            try:
+                has_more = self.deliver_due()
+            except Exception as error:  # noqa: BLE001 (whatever it is, the next look may succeed)
+                self._log.warning("claim_failed", error=str(error))
+                has_more = False
+            if not has_more:
+                self._freed.wait(_LOOK_SECONDS)
+                self._freed.clear()
+        self._pool.shutdown()
+
+    def deliver_due(self) -> bool:
+        """Starts deliveries on all threads that are free. True: there may be more that is due."""
+        settings = self._settings
+        with self._lock:
+            free = settings.webhook_concurrency - self._busy.total()
+            busy = dict(self._busy)
+        if free <= 0:
+            return False
+        with self._sessions() as session:
+            parcels = webhook_deliveries.claim_parcels(
+                session,
+                lease=settings.webhook_timeout + _LEASE_MARGIN,
+                limit=free,
+                a_endpoint=settings.webhook_endpoint_concurrency,
+                busy=busy,
+            )
+        with self._lock:
+            self._busy.update(parcel.endpoint_id for parcel in parcels)
+        for parcel in parcels:
+            self._pool.submit(self._deliver, parcel)
+        return bool(parcels)
+
+    def is_busy(self) -> bool:
+        """Whether a delivery is on its way."""
+        with self._lock:
+            return self._busy.total() > 0
+
+    def _deliver(self, parcel: Parcel) -> None:
+        try:
+            outcome = post(parcel, self._guard, longest=self._settings.webhook_timeout)
+            with self._sessions() as session:
+                is_disabled = webhook_deliveries.record(session, parcel, outcome, self._policy)
+            fields = {"event_id": parcel.message_id, "status": outcome.status_code, "error": outcome.error}
+            self._log.info("webhook_delivered" if outcome.is_delivered else "webhook_failed", **fields)
+            if is_disabled:
+                self._log.warning("webhook_endpoint_disabled", endpoint_id=f"we_{parcel.endpoint_id.hex}")
+        except Exception as error:  # noqa: BLE001 (the event is due again when its claim runs out)
+            self._log.warning("webhook_not_recorded", event_id=parcel.message_id, error=str(error))
+        finally:
+            with self._lock:
+                self._busy[parcel.endpoint_id] -= 1
+                self._busy += Counter()  # drops the zeros
+            self._freed.set()
+
+
+def post(parcel: Parcel, guard: Guard, *, longest: timedelta) -> Outcome:
+    """Sends a signed event. The answer's body is not read: it is nobody's business here."""
+    now = datetime.now(UTC)
+    signatures = [Webhook(secret).sign(parcel.message_id, now, parcel.body) for secret in parcel.secrets]
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "Unmask-Webhooks/1",
+        "webhook-id": parcel.message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+    start = time.monotonic()
+
+    def took() -> float:
+        return round(time.monotonic() - start, 3)
+
+    try:
+        with send(guard, "POST", parcel.url, headers=headers, content=parcel.body.encode(), longest=longest) as answer:
+            return Outcome(answer.status, retry_after=_parse_retry_after(answer, now), seconds=took())
+    except EgressRefusedError as error:
+        return Outcome(error=str(error), seconds=took())
+    except Exception as error:  # noqa: BLE001 (whatever it is: a try that nobody records is made again for ever)
+        return Outcome(error=f"{type(error).__name__}: {error}"[:_ERROR_MAX], seconds=took())
+
+
+def _parse_retry_after(answer: httpcore.Response, now: datetime) -> timedelta | None:
+    """Seconds or a date (RFC 9110, 10.2.3)."""
+    value = next((value.decode("latin-1") for name, value in answer.headers if name.lower() == b"retry-after"), "")
+    if value.isdecimal():
+        return timedelta(seconds=min(int(value[:6]), 86_400))
+    try:
+        return max(parsedate_to_datetime(value) - now, timedelta(0))
+    except (TypeError, ValueError):
+        return None
+
+
+def run_courier(settings: Settings) -> None:
+    """The process. Raises MissingSettingError."""
+    (database_url,) = require_settings(settings, "database_url")
+    configure_logging(log_format=settings.log_format, level=settings.log_level)
+    stop = Stop.on_signals()
+    engine = make_engine(database_url, pool_size=settings.webhook_concurrency + 1)
+    make_logger(part="courier").info("courier_ready")
+    Courier(make_sessions(engine), Guard(settings.egress_allow), settings).run(stop)
+    engine.dispose()

@@ -1,0 +1,274 @@
+"""Pseudo-fakes of real faces: a face blended into itself (Shiohara and Yamasaki, CVPR 2022), or another one warped in.
+
+A blend is drawn once per clip; over its frames it drifts slowly and trembles, as the output of a generator does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from training.augmentation.augment import Degradation, Rng, degrade
+from training.config import BlendConfig
+from training.data.landmarks import REGIONS
+from worker.detector.types import Face, Floats, Image
+
+_MASK_PX = 96
+"""Masks are drawn small: they are soft."""
+_MASK_SCALE = 1.4
+"""Side of the mask, in widths of the face box."""
+_FIELD_PX = 6
+"""Points of the field that bends a mask."""
+_WARP_POINTS = 33
+"""Side of the grid on which a warp is computed."""
+_SHAPES_WITHOUT_LANDMARKS = {
+    "face": (0.5, 0.56, 0.40, 0.48),
+    "inner": (0.5, 0.52, 0.33, 0.36),
+    "lower": (0.5, 0.76, 0.34, 0.28),
+    "mouth": (0.5, 0.76, 0.20, 0.13),
+    "eyes": (0.5, 0.38, 0.34, 0.15),
+    "ellipse": (0.5, 0.55, 0.40, 0.46),
+}
+"""Middle and half axes of the regions, in widths of BlazeFace's box."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A real face: its image (H, W, 3), where it is, and its landmarks (POINTS, 2) in pixels, where they are known."""
+
+    image: Image
+    face: Face
+    points: Floats | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blend:
+    """One way to make a pseudo-fake. Lengths are in widths of the face."""
+
+    kind: Literal["self", "swap"]
+    region: str
+    grow: float
+    bend: float
+    feather: float
+    opacity: float
+    shift: tuple[float, float]
+    scale: float
+    turn_degrees: float
+    change: Degradation
+    changes_source: bool
+    """Whether the face is changed, or all that surrounds it."""
+    sharpen: float
+    match_colours: float
+    """How far the source takes the colours of what it covers, 0 to 1."""
+    seed: int
+
+
+def draw_blend(config: BlendConfig, rng: Rng) -> Blend:
+    """One blend for a whole clip."""
+    names = list(config.regions)
+    shares = np.array([config.regions[name] for name in names])
+    is_swap = bool(rng.random() < config.swap)
+    region = "face" if is_swap and rng.random() < 0.6 else names[rng.choice(len(names), p=shares / shares.sum())]
+    return Blend(
+        kind="swap" if is_swap else "self",
+        region=region,
+        grow=float(rng.uniform(0.85, 1.15)),
+        bend=float(rng.uniform(0.0, 0.06)),
+        feather=float(rng.choice([0.01, 0.02, 0.04, 0.07]) * rng.uniform(0.7, 1.4)),
+        opacity=float(rng.choice([0.5, 0.75, 1.0, 1.0, 1.0])),
+        shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.02, 0.02))),
+        scale=float(rng.uniform(0.95, 1.05)),
+        turn_degrees=float(rng.uniform(-2, 2)),
+        change=_draw_change(rng),
+        changes_source=bool(rng.random() < 0.6),
+        sharpen=float(rng.uniform(0.3, 1.2)) if rng.random() < 0.2 else 0.0,
+        match_colours=float(rng.uniform(0.5, 1.0)) if is_swap else float(rng.choice([0.0, 0.0, 0.8])),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def blend_clip(
+    targets: Sequence[Portrait], donors: Sequence[Portrait], blend: Blend
+) -> tuple[list[Image], list[Image]]:
+    """Makes a pseudo-fake of a clip, and the real clip to stand beside it.
+
+    Args:
+        targets: The frames of a real clip.
+        donors: Frames of another person, all with landmarks; used by swaps, which fall back to self-blending without.
+        blend: How.
+
+    Returns:
+        Reals and fakes, each of the sizes of the targets. The reals are changed where the blend changes the
+        surroundings: the two differ in the blend alone.
+    """
+    if blend.kind == "swap" and not (donors and all(portrait.points is not None for portrait in targets)):
+        blend = replace(blend, kind="self")
+    rng = np.random.default_rng(blend.seed)
+    fields = [rng.standard_normal((_FIELD_PX, _FIELD_PX, 2)).astype(np.float32) for _ in range(2)]
+    reals, fakes = [], []
+    for index, target in enumerate(targets):
+        progress = index / max(len(targets) - 1, 1)
+        field = (1 - 0.5 * progress) * fields[0] + 0.5 * progress * fields[1]
+        trembling = _tremble(blend, rng) if len(targets) > 1 else blend
+        donor = donors[index % len(donors)] if trembling.kind == "swap" else None
+        real, fake = _blend_frame(target, donor, trembling, field)
+        reals.append(real)
+        fakes.append(fake)
+    return reals, fakes
+
+
+def _draw_change(rng: Rng) -> Degradation:
+    def happens(probability: float) -> bool:
+        return bool(rng.random() < probability)
+
+    tint = tuple(rng.uniform(-18, 18, 3).tolist()) if happens(0.5) else (0.0, 0.0, 0.0)
+    return Degradation(
+        tint=tint,
+        brightness=float(rng.uniform(-22, 22)) if happens(0.5) else 0.0,
+        contrast=float(rng.uniform(0.85, 1.15)) if happens(0.5) else 1.0,
+        saturation=float(rng.uniform(0.7, 1.3)) if happens(0.5) else 1.0,
+        small_scale=float(rng.uniform(0.3, 0.9)) if happens(0.5) else 1.0,
+        blur_sigma_px=float(rng.uniform(0.4, 1.6)) if happens(0.2) else 0.0,
+        noise_sigma=float(rng.uniform(1, 5)) if happens(0.1) else 0.0,
+        jpeg_quality=int(rng.integers(40, 90)) if happens(0.15) else None,
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def _tremble(blend: Blend, rng: Rng) -> Blend:
+    """A little different in each frame: generators work frame by frame."""
+    x, y, turn, light = rng.normal(0, [0.004, 0.004, 0.3, 1.0])
+    change = replace(blend.change, brightness=blend.change.brightness + float(light), seed=int(rng.integers(2**31)))
+    return replace(
+        blend,
+        shift=(blend.shift[0] + float(x), blend.shift[1] + float(y)),
+        turn_degrees=blend.turn_degrees + float(turn),
+        change=change,
+    )
+
+
+def _blend_frame(target: Portrait, donor: Portrait | None, blend: Blend, field: Floats) -> tuple[Image, Image]:
+    real, source = target.image, target.image
+    if donor is not None:
+        source = _warp(donor, target)
+    changed = _sharpen(degrade([source if blend.changes_source else real], blend.change)[0], blend.sharpen)
+    if blend.changes_source:
+        source = changed
+    else:
+        real = changed
+    mask = _draw_mask(target, blend, field)
+    if donor is None:
+        move = cv2.getRotationMatrix2D(target.face.box.center, blend.turn_degrees, blend.scale)
+        move[:, 2] += np.multiply(blend.shift, target.face.box.width)
+        source, mask = (_move(picture, move) for picture in (source, mask))
+    if blend.match_colours:
+        source = _match_colours(source, real, mask, blend.match_colours)
+    share = mask.astype(np.float32) * np.float32(blend.opacity / 255)
+    return real, cv2.blendLinear(source, real, share, 1 - share).astype(np.uint8)
+
+
+def _move(picture: Image, move: np.ndarray) -> Image:
+    size = (picture.shape[1], picture.shape[0])
+    border = cv2.BORDER_REFLECT_101 if picture.ndim == 3 else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(picture, move, size, flags=cv2.INTER_LINEAR, borderMode=border).astype(np.uint8)
+
+
+def _draw_mask(target: Portrait, blend: Blend, field: Floats) -> Image:
+    """What is blended, (H, W) uint8, soft at its edge."""
+    box = target.face.box
+    side = box.width * _MASK_SCALE
+    corner = np.subtract(box.center, side / 2)
+    small = np.zeros((_MASK_PX, _MASK_PX), np.uint8)
+    unit = _MASK_PX / side
+    points = None if target.points is None or blend.region == "ellipse" else (target.points - corner) * unit
+    if points is None:
+        x, y, half_width, half_height = np.multiply(_SHAPES_WITHOUT_LANDMARKS[blend.region], box.width)
+        middle = (np.array([box.x + x, box.y + y]) - corner) * unit
+        axes = np.multiply([half_width, half_height], blend.grow * unit)
+        cv2.ellipse(small, (tuple(middle.tolist()), tuple((2 * axes).tolist()), 0.0), 255, cv2.FILLED)
+    else:
+        cv2.fillPoly(small, [np.round(_outline(points, blend)).astype(np.int32)], 255)
+    bend = cv2.resize(field, (_MASK_PX, _MASK_PX), interpolation=cv2.INTER_CUBIC) * (blend.bend * box.width * unit)
+    grid = np.stack(np.meshgrid(np.arange(_MASK_PX), np.arange(_MASK_PX)), axis=-1).astype(np.float32)
+    small = _remap(small, grid + bend)
+    small = cv2.GaussianBlur(small, (0, 0), max(blend.feather * box.width * unit, 0.5)).astype(np.uint8)
+    to_image = np.array([[1 / unit, 0, corner[0]], [0, 1 / unit, corner[1]]])
+    size = (target.image.shape[1], target.image.shape[0])
+    return cv2.warpAffine(small, to_image, size, flags=cv2.INTER_LINEAR).astype(np.uint8)
+
+
+def _outline(points: Floats, blend: Blend) -> Floats:
+    """Corners of a region, grown or shrunk about its middle."""
+    inner = ["right_brow", "left_brow", "right_eye", "left_eye", "nose", "lips"]
+    names = {"face": ["oval"], "inner": inner, "mouth": ["lips"], "eyes": inner[:4], "lower": ["lips", "oval"]}
+    chosen = np.concatenate([points[REGIONS[name]] for name in names[blend.region]])
+    growth = blend.grow
+    if blend.region == "face" and blend.seed % 2:
+        chosen = _below(chosen, points[REGIONS["right_brow"]].min(0), points)  # without the forehead
+    if blend.region == "lower":
+        chosen = _below(chosen, points[REGIONS["nose"]].mean(0), points)
+    if blend.region in {"mouth", "eyes"}:
+        growth *= 1.35
+    hull: Floats = cv2.convexHull(chosen.astype(np.float32))[:, 0].astype(np.float32)
+    middle = hull.mean(0)
+    return np.asarray((hull - middle) * growth + middle, np.float32)
+
+
+def _below(chosen: Floats, limit: Floats, points: Floats) -> Floats:
+    """The points on the chin's side of a limit, along the axis of the face."""
+    down = points[REGIONS["lips"]].mean(0) - points[REGIONS["nose"]][0]
+    kept = chosen[(chosen - limit) @ down >= 0]
+    return kept if len(kept) >= 3 else chosen
+
+
+def _warp(donor: Portrait, target: Portrait) -> Image:
+    """The donor's face in the shape of the target's, by a thin-plate spline through landmarks (Bookstein, 1989)."""
+    assert donor.points is not None
+    assert target.points is not None
+    ends, starts = target.points[::4].astype(np.float64), donor.points[::4].astype(np.float64)
+    height, width = target.image.shape[:2]
+    unit = float(target.face.box.width)  # for the numbers' sake
+    ends = ends / unit
+    corners = np.concatenate([np.ones((len(ends), 1)), ends], axis=1)
+    system = np.block([[_plate(ends, ends) + 1e-3 * np.eye(len(ends)), corners], [corners.T, np.zeros((3, 3))]])
+    weights = np.linalg.solve(system, np.concatenate([starts, np.zeros((3, 2))]))
+    x, y = np.linspace(0, width - 1, _WARP_POINTS), np.linspace(0, height - 1, _WARP_POINTS)
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) / unit
+    places = np.concatenate([_plate(grid, ends), np.ones((len(grid), 1)), grid], axis=1) @ weights
+    coarse = places.reshape(_WARP_POINTS, _WARP_POINTS, 2).astype(np.float32)
+    scale = (_WARP_POINTS - 1) / np.array([width - 1, height - 1])
+    back = np.array([[scale[0], 0, 0], [0, scale[1], 0]])
+    full = cv2.warpAffine(coarse, back, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    return _remap(donor.image, full)
+
+
+def _remap(picture: Image, places: np.ndarray) -> Image:
+    """What lies at these places (H, W, 2) of a picture."""
+    x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
+
+
+def _plate(places: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    squared = ((places[:, None] - knots[None]) ** 2).sum(-1)
+    result: np.ndarray = squared * np.log(squared + 1e-12)
+    return result
+
+
+def _match_colours(source: Image, real: Image, mask: Image, share: float) -> Image:
+    """The source with the mean and deviation of each channel under the mask (Reinhard et al., 2001, in RGB)."""
+    if not (mask > 127).any():
+        return source
+    inside = (mask > 127).astype(np.uint8)
+    (have_mean, have_std), (want_mean, want_std) = (cv2.meanStdDev(picture, mask=inside) for picture in (source, real))
+    gain = 1 + share * (np.clip(want_std / np.maximum(have_std, 1.0), 0.5, 2.0).ravel() - 1)
+    shift = have_mean.ravel() * (1 - gain) + share * (want_mean - have_mean).ravel()
+    return cv2.transform(source, np.column_stack([np.diag(gain), shift])).astype(np.uint8)
+
+
+def _sharpen(image: Image, amount: float) -> Image:
+    if not amount:
+        return image
+    soft = cv2.GaussianBlur(image, (0, 0), 1.5)
+    return cv2.addWeighted(image, 1 + amount, soft, -amount, 0).astype(np.uint8)

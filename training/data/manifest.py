@@ -1,0 +1,149 @@
+"""The list of face crops: one CSV row a crop, with what training must know of it. Label 1 is fake, 0 is real."""
+
+import csv
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from training.errors import TrainingError
+
+MANIFEST_NAME = "manifest.csv"
+
+LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
+_RATE_OF_FRAMES = 30.0
+"""Frames a second of a list that numbers its frames but does not time them."""
+
+
+class ManifestError(TrainingError):
+    """The list cannot be used; the message names the file, the row and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropRow:
+    """One face crop and where it came from."""
+
+    path: str
+    """Relative to the manifest; the last part may lie in a tar file or an uncompressed zip file:
+    ``shard.tar/name.jpg``."""
+    dataset: str
+    method: str = ""
+    """What made the fake, where it is known."""
+    label: int
+    split: str
+    """``train``, ``val`` or ``test``; or one part of ``val``, ``early_stopping``. Other rows are kept and not used."""
+    group: str
+    """Clips made of one another. A group lies in one split."""
+    person: str = ""
+    """Who is seen, where it is known; two people, of a swap, with a space between. A person lies in one split."""
+    clip: str
+    track_id: str = "t0"
+    window: int = 0
+    """Frames of one window are neighbours."""
+    pts_seconds: float = 0.0
+    box_x: float = 0.0
+    box_y: float = 0.0
+    box_w: float = 1.0
+    """The square face box, in widths of the image."""
+
+    @property
+    def sequence(self) -> tuple[str, int, str, str]:
+        """What is judged as one: a person in a clip."""
+        return self.dataset, self.label, self.clip, self.track_id
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    """A clip that gave no crop, and why."""
+
+    clip: str
+    code: str
+    message: str
+
+
+def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterable[CropRow | FailureRow]) -> None:
+    """Writes the rows with a heading; a reader never sees half a file."""
+    unfinished = path.with_suffix(".part")
+    with unfinished.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(kind)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    unfinished.replace(path)
+
+
+def load_manifest(path: Path) -> list[CropRow]:
+    """The rows of a manifest that ``extract`` wrote, or of a list of shards (``shard,member,...,video,frame,box_*``).
+
+    Rows without a face box are left out. Raises ManifestError.
+    """
+    try:
+        file = path.open(newline="")
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
+    with file:
+        reader = csv.DictReader(file)
+        parse = _parse_shard_row if "shard" in (reader.fieldnames or []) else _parse_row
+        rows = [row for line, cells in enumerate(reader, 2) if (row := _parse(parse, cells, f"{path}, line {line}"))]
+    if not rows:
+        raise ManifestError(f"{path} lists no face crop.")
+    return list(_number_windows(rows)) if parse is _parse_shard_row else rows
+
+
+def is_one_of(dataset: str, patterns: Iterable[str]) -> bool:
+    """Whether a data set is named, or fits a pattern such as ``dfdc*``."""
+    return any(fnmatch.fnmatch(dataset, pattern) for pattern in patterns)
+
+
+def sequences_of(rows: Iterable[CropRow]) -> list[list[CropRow]]:
+    """The rows of each person in each clip, in the order of time."""
+    sequences: dict[tuple[str, int, str, str], list[CropRow]] = defaultdict(list)
+    for row in rows:
+        sequences[row.sequence].append(row)
+    return [sorted(sequence, key=lambda row: row.pts_seconds) for sequence in sequences.values()]
+
+
+def _parse(parse: Any, cells: dict[str, str], place: str) -> CropRow | None:
+    try:
+        row: CropRow | None = parse(cells)
+    except (KeyError, ValueError, TypeError) as error:
+        raise ManifestError(f"{place} cannot be read: {type(error).__name__} {error}") from error
+    return row
+
+
+def _parse_row(cells: dict[str, str]) -> CropRow:
+    numbers = {name: float(cells[name]) for name in ("pts_seconds", "box_x", "box_y", "box_w")}
+    texts = {
+        name: cells[name] for name in ("path", "dataset", "method", "split", "group", "person", "clip", "track_id")
+    }
+    return CropRow(label=LABELS[cells["label"]], window=int(cells["window"]), **texts, **numbers)  # type: ignore[arg-type]
+
+
+def _parse_shard_row(cells: dict[str, str]) -> CropRow | None:
+    if not cells["box_w"]:
+        return None
+    return CropRow(
+        path=f"{cells['shard']}/{cells['member']}",
+        dataset=cells["dataset"],
+        method=cells["method"],
+        label=LABELS[cells["label"]],
+        split=cells["split"],
+        group=cells["group"],
+        person=cells["person"],
+        clip=cells["video"] or cells["member"],  # a still is a clip of one frame
+        pts_seconds=float(cells["frame"] or 0) / _RATE_OF_FRAMES,
+        box_x=float(cells["box_x"]),
+        box_y=float(cells["box_y"]),
+        box_w=float(cells["box_w"]),
+    )
+
+
+def _number_windows(rows: Iterable[CropRow]) -> Iterator[CropRow]:
+    """A gap in the numbers of the frames starts a window."""
+    for sequence in sequences_of(rows):
+        window, before = 0, sequence[0].pts_seconds
+        for row in sequence:
+            window += row.pts_seconds - before > 4 / _RATE_OF_FRAMES
+            before = row.pts_seconds
+            yield replace(row, window=window)

@@ -1,0 +1,77 @@
+"""Pictures of an evaluation: ROC, precision and recall, reliability, confusion matrix, the course of the training."""
+
+import csv
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
+
+from training.evaluation.metrics import CALIBRATION_BINS, Judged
+
+mpl.use("agg")
+
+
+def plot_judged(judged: Judged, out: Path, *, name: str, threshold: float) -> list[Path]:
+    """ROC, precision-recall, reliability diagram and confusion matrix of a set, as PNG; a set needs both classes."""
+    if len(np.unique(judged.labels)) < 2:
+        return []
+    labels, probabilities = judged.labels, judged.probabilities
+    pictures = []
+    for title in ("roc", "precision-recall", "reliability", "confusion"):
+        figure = Figure(figsize=(4.5, 4), layout="constrained")
+        axes = figure.subplots()
+        if title == "roc":
+            RocCurveDisplay.from_predictions(labels, probabilities, ax=axes, plot_chance_level=True)
+        elif title == "precision-recall":
+            PrecisionRecallDisplay.from_predictions(labels, probabilities, ax=axes)
+        elif title == "reliability":
+            _plot_reliability(judged, axes)
+        else:
+            says_fake = (probabilities >= threshold).astype(int)
+            ConfusionMatrixDisplay.from_predictions(
+                labels, says_fake, labels=[0, 1], display_labels=["real", "fake"], ax=axes, colorbar=False
+            )
+        axes.set_title(name)
+        pictures.append(_save(figure, out / f"{name.replace(' ', '-')}-{title}.png"))
+    return pictures
+
+
+def plot_history(history: Path, out: Path) -> list[Path]:
+    """Loss and accuracy over the steps of a training, as PNG; nothing where there is no history."""
+    if not history.exists():
+        return []
+    with history.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    pictures = []
+    for title, names in {"loss": ["loss"], "accuracy": ["accuracy", "stop_f1", "stop_auc"]}.items():
+        figure = Figure(figsize=(6, 4), layout="constrained")
+        axes = figure.subplots()
+        for stage in dict.fromkeys(row["stage"] for row in rows):
+            for name in names:
+                points = [(int(row["step"]), float(row[name])) for row in rows if row["stage"] == stage and row[name]]
+                if points:
+                    axes.plot(*zip(*points, strict=True), label=f"{stage}: {name.replace('_', ' ')}")
+        axes.set_xlabel("step")
+        axes.legend()
+        pictures.append(_save(figure, out / f"training-{title}.png"))
+    return pictures
+
+
+def _plot_reliability(judged: Judged, axes: mpl.axes.Axes) -> None:
+    bins = np.minimum((judged.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    counts = np.bincount(bins, minlength=CALIBRATION_BINS)
+    said = np.bincount(bins, judged.probabilities, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
+    found = np.bincount(bins, judged.labels, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
+    axes.plot([0, 1], [0, 1], "k--", linewidth=1)
+    axes.plot(said, found, "o-")
+    for x, y, count in zip(said, found, counts[counts > 0], strict=True):
+        axes.annotate(str(count), (x, y), textcoords="offset points", xytext=(4, -10), fontsize=7)
+    axes.set_xlabel("probability that was said")
+    axes.set_ylabel("share of fakes that was found")
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=110)
+    return path

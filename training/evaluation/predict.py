@@ -1,0 +1,229 @@
+"""Crops, stills and clips to judged items: everything is scored by the library that serves."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track as show_progress
+
+from app.core.enums import Verdict
+from training.augmentation.augment import Degradation, degrade
+from training.data.images import Clip, ImageError, ImageStore, read_crops
+from training.data.manifest import LABELS, CropRow, ManifestError, sequences_of
+from training.evaluation.stills import UNREADABLE, find_face_crops
+from worker.detector.model.engine import Engine
+from worker.detector.model.manifest import Manifest
+from worker.detector.pipeline import Detector, make_detector
+from worker.detector.sandbox.parent import SandboxOptions
+from worker.detector.scoring import judge, judge_frame, score_sequence, to_frame_probability, to_probability
+from worker.detector.types import ClipError, FaceCrop, Floats, SequenceScore
+
+_FRAME_RATE = 30.0
+"""Frames a second of stills that are numbered but not timed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One clip, or what stands for one, and what the detector says of it."""
+
+    path: str
+    label: int
+    dataset: str
+    group: str
+    """Drawn as one when intervals are computed: a person, else clips made of one another."""
+    is_sequence: bool
+    """Whether it has several frames; else only the frame counts."""
+    frame_logits: tuple[float | None, ...] = ()
+    """None for a frame in which no face could be judged."""
+    logit: float | None = None
+    mean_logit: float | None = None
+    """Of the frames of the person that decided: the clip without the Transformer."""
+    probability: float | None = None
+    verdict: Verdict = Verdict.NOT_EVALUATED
+    reasons: tuple[str, ...] = ()
+    code: str | None = None
+    """Why it could not be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFile:
+    """A row of a list of videos or stills."""
+
+    path: Path
+    name: str
+    label: int
+    dataset: str
+    group: str
+    video: str
+    frame: float
+
+
+def read_list(path: Path) -> list[LabelledFile]:
+    """A CSV ``path,label`` (real or fake) and perhaps ``dataset,group,video,frame``; paths start at its folder.
+
+    Raises ManifestError: the list is empty or a row is wrong.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = [_parse_file(cells, path, line) for line, cells in enumerate(csv.DictReader(file), 2)]
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
+    if not rows:
+        raise ManifestError(f"{path} lists nothing.")
+    return rows
+
+
+def judge_crops(
+    rows: Iterable[CropRow],
+    store: ImageStore,
+    engine: Engine,
+    manifest: Manifest,
+    degradation: Degradation | None = None,
+) -> list[Item]:
+    """Judges the clips of a manifest; ``degradation`` is done to their crops first."""
+    detector = manifest.detector
+    clips: dict[tuple[str, int, str], list[Item]] = defaultdict(list)
+    for sequence in show_progress(sequences_of(rows), "sequences"):
+        item = _make_item(sequence, detector.faces.frames_min)
+        try:
+            crops = read_crops(sequence, store, detector.crop)
+        except ImageError:
+            judged = replace(item, frame_logits=(None,) * len(sequence), code=UNREADABLE)
+        else:
+            if degradation is not None:
+                crops = np.stack(degrade(list(crops), degradation))
+            times: Floats = np.array([row.pts_seconds for row in sequence], np.float32)
+            judged = _conclude(item, score_sequence(engine, crops, times, detector), manifest)
+        clips[item.dataset, item.label, sequence[0].clip].append(judged)
+    return [_merge(people) for people in clips.values()]
+
+
+def judge_stills(
+    files: Sequence[LabelledFile],
+    engine: Engine,
+    manifest: Manifest,
+    *,
+    processes: int,
+    degradation: Degradation | None = None,
+) -> list[Item]:
+    """Judges still images: the faces of one video, in the order of its frames, are one sequence."""
+    contents = (file.path.read_bytes() if file.path.is_file() else b"" for file in files)
+    found = find_face_crops(contents, manifest.detector, processes=processes)
+    videos: dict[tuple[str, int, str], list[tuple[LabelledFile, FaceCrop | str]]] = defaultdict(list)
+    for file, crop in zip(files, show_progress(found, "stills", total=len(files)), strict=True):
+        if degradation is not None and isinstance(crop, FaceCrop):
+            crop = replace(crop, image=degrade([crop.image], degradation)[0])  # noqa: PLW2901
+        videos[file.dataset, file.label, file.video].append((file, crop))
+    return [
+        _judge_video(sorted(video, key=lambda pair: pair[0].frame), engine, manifest)
+        for video in show_progress(videos.values(), "sequences")
+    ]
+
+
+def judge_clips(files: Sequence[LabelledFile], model: Path, *, processes: int) -> list[Item]:
+    """Judges videos exactly as a worker does."""
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(model,)) as pool:
+        return list(show_progress(pool.map(_judge_clip, files), "clips", total=len(files)))
+
+
+_process: list[Detector] = []
+"""At most one: a pool gives its functions no other way to what their process holds."""
+
+
+def _start_process(model: Path) -> None:
+    _process.append(make_detector(model, SandboxOptions(), device="auto"))
+
+
+def _judge_clip(file: LabelledFile) -> Item:
+    (detector,) = _process
+    item = Item(path=file.name, label=file.label, dataset=file.dataset, group=file.group, is_sequence=True)
+    try:
+        with file.path.open("rb") as clip:
+            score = detector.analyze(clip, lambda _phase, _done, _total: None).score
+    except ClipError as error:
+        return replace(item, code=error.code)
+    except OSError:
+        return replace(item, code="input_missing")
+    deciding = [frame.logit for frame in score.frames if frame.track_id == score.decided_by]
+    known = [logit for logit in deciding if logit is not None]
+    return replace(
+        item,
+        frame_logits=tuple(deciding),
+        mean_logit=float(np.mean(known)) if known else None,
+        logit=next((track.logit for track in score.tracks if track.track_id == score.decided_by), None),
+        probability=score.probability,
+        verdict=score.verdict,
+        reasons=tuple(reason.code for reason in score.reasons),
+    )
+
+
+def _judge_video(video: Sequence[tuple[LabelledFile, FaceCrop | str]], engine: Engine, manifest: Manifest) -> Item:
+    first = video[0][0]
+    item = Item(
+        path=first.video, label=first.label, dataset=first.dataset, group=first.group, is_sequence=len(video) > 1
+    )
+    usable = [(file, crop) for file, crop in video if isinstance(crop, FaceCrop) and crop.unusable is None]
+    if not usable:
+        codes = [crop.unusable if isinstance(crop, FaceCrop) else crop for _, crop in video]
+        return replace(item, frame_logits=(None,) * len(video), reasons=tuple(dict.fromkeys(map(str, codes))))
+    times: Floats = np.array([file.frame / _FRAME_RATE for file, _ in usable], np.float32)
+    score = score_sequence(engine, np.stack([crop.image for _, crop in usable]), times, manifest.detector)
+    judged = _conclude(item, score, manifest)
+    unseen: repeat[float | None] = repeat(None, len(video) - len(usable))
+    return replace(judged, frame_logits=(*judged.frame_logits, *unseen))
+
+
+def _make_item(sequence: Clip, frames_min: int) -> Item:
+    first = sequence[0]
+    return Item(
+        path=first.path if len(sequence) == 1 else first.clip,
+        label=first.label,
+        dataset=first.dataset,
+        group=first.person or first.group,
+        is_sequence=len(sequence) >= frames_min,
+    )
+
+
+def _merge(people: Sequence[Item]) -> Item:
+    """The item of a clip: as in serving, its most manipulated person decides."""
+    worst = max(people, key=lambda item: (item.is_sequence, -1.0 if item.probability is None else item.probability))
+    return replace(worst, frame_logits=tuple(logit for item in people for logit in item.frame_logits))
+
+
+def _conclude(item: Item, score: SequenceScore, manifest: Manifest) -> Item:
+    scoring = manifest.detector.scoring
+    probability = (to_probability if item.is_sequence else to_frame_probability)(score.logit, scoring)
+    return replace(
+        item,
+        frame_logits=tuple(score.frame_logits.tolist()),
+        logit=score.logit,
+        mean_logit=float(score.frame_logits.mean()),
+        probability=probability,
+        verdict=(judge if item.is_sequence else judge_frame)(probability, scoring),
+    )
+
+
+def _parse_file(cells: dict[str, str], path: Path, line: int) -> LabelledFile:
+    name, label = cells.get("path") or "", cells.get("label") or ""
+    if not name or label not in LABELS:
+        raise ManifestError(f"{path}, line {line}: give 'path' and 'label' (real or fake), not {name!r}, {label!r}.")
+    video = cells.get("video") or name
+    frame = cells.get("frame") or ""
+    if frame and not frame.replace(".", "", 1).isdigit():
+        raise ManifestError(f"{path}, line {line}: {frame!r} is no number of a frame.")
+    return LabelledFile(
+        path=path.parent / name,
+        name=name,
+        label=LABELS[label],
+        dataset=cells.get("dataset") or "all",
+        group=cells.get("group") or video,
+        video=video,
+        frame=float(frame or line),
+    )

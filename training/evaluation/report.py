@@ -1,0 +1,133 @@
+"""An evaluation on disk: ``report.json`` for programs, ``report.md`` and pictures for people."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from training.evaluation.metrics import Estimate
+from training.evaluation.plots import plot_history, plot_judged
+from training.evaluation.predict import Item
+from training.evaluation.summary import Report, clip_judged, frame_judged
+from worker.detector.model.manifest import Manifest
+
+REPORT_NAME = "report.json"
+_COLUMNS = [
+    "auc",
+    "ap",
+    "eer",
+    "tpr_at_fpr_1",
+    "tpr_at_fpr_5",
+    "accuracy",
+    "precision",
+    "recall",
+    "fpr",
+    "f1",
+    "ece",
+    "coverage",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What an evaluation found."""
+
+    model: Manifest
+    items: list[Item]
+    datasets: Report
+    robustness: dict[str, Report]
+    rows: str
+    """``unseen`` where the model was neither trained nor calibrated on any of it, ``unchecked`` for lists."""
+
+
+def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
+    """Writes report, page and pictures into a folder; returns the path of the report."""
+    out.mkdir(parents=True, exist_ok=True)
+    manifest, items, datasets = evaluated.model, evaluated.items, evaluated.datasets
+    robustness, scoring = evaluated.robustness, evaluated.model.detector.scoring
+    pictures = plot_history(history, out)
+    for name, judged, threshold in (
+        ("frames", frame_judged(items, scoring), scoring.frame_suspicious_at),
+        ("clips", clip_judged(items), scoring.suspicious_at),
+    ):
+        if len(judged.labels):
+            pictures += plot_judged(judged, out, name=name, threshold=threshold)
+    model = {"name": manifest.name, "version": manifest.version, "weights_sha256": manifest.weights_sha256}
+    content = {
+        "model": model | {"scoring": scoring.model_dump(mode="json")},
+        "rows": evaluated.rows,
+        "datasets": datasets,
+        "robustness": robustness,
+        "items": [_describe(item) for item in items],
+    }
+    path = out / REPORT_NAME
+    path.write_text(json.dumps(content, indent=1, default=asdict) + "\n")
+    (out / "report.md").write_text(_write_page(manifest, datasets, robustness, pictures))
+    return path
+
+
+def format_table(datasets: Report, columns: Sequence[str] = _COLUMNS) -> str:
+    """The figures of each data set and level as a Markdown table."""
+    heads = ["data set", "level", "items", "fakes", "groups", *columns]
+    rows = [
+        [name, level, figures["items"], figures["fakes"], figures["groups"], *map(_format, map(figures.get, columns))]
+        for name, levels in datasets.items()
+        for level, figures in levels.items()
+    ]
+    return _table(heads, rows)
+
+
+def format_robustness(robustness: dict[str, Report]) -> str:
+    """AUC under each degradation as a Markdown table, with the difference from clean."""
+    names = list(robustness.get("clean", {}))
+    clean = robustness.get("clean", {})
+
+    def cell(change: str, name: str) -> str:
+        value, base = robustness[change][name].value, clean[name].value
+        if value is None or base is None:
+            return "-"
+        return f"{value:.3f}" if change == "clean" else f"{value:.3f} ({value - base:+.3f})"
+
+    return _table(["AUC", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
+
+
+def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Report], pictures: Iterable[Path]) -> str:
+    parts = [
+        f"# {manifest.name} {manifest.version}",
+        "Intervals are 95 %, from a bootstrap over people (groups where people are unknown). `clip_mean` is the mean "
+        "of a clip's frame logits, without the Transformer. What could not be judged counts as 0.5.",
+        format_table(datasets),
+    ]
+    if robustness:
+        parts += ["## Under degradation", format_robustness(robustness)]
+    parts += [f"![{picture.stem}]({picture.name})" for picture in pictures]
+    return "\n\n".join(parts) + "\n"
+
+
+def _describe(item: Item) -> dict[str, Any]:
+    probability = 0.5 if item.probability is None else item.probability
+    return {
+        "path": item.path,
+        "label": item.label,
+        "dataset": item.dataset,
+        "probability": probability,
+        "verdict": item.verdict,
+        "reasons": item.reasons,
+        "code": item.code,
+        "logit": item.logit,
+        "frame_logits": item.frame_logits,
+    }
+
+
+def _format(estimate: Estimate | None) -> str:
+    if estimate is None or estimate.value is None:
+        return "-"
+    if estimate.low is None:
+        return f"{estimate.value:.3f}"
+    return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,0 +1,96 @@
+"""Faces in still images, found by the library's own face detector in processes that have no network."""
+
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+import worker
+from app.core.enums import ReasonCode
+from worker.detector.config import DetectorConfig
+from worker.detector.extraction.crops import make_crop
+from worker.detector.sandbox.confinement import confine
+from worker.detector.types import Face, FaceCrop, Frame, Image
+
+if TYPE_CHECKING:
+    from worker.detector.extraction.faces import FaceDetector
+
+UNREADABLE = "not_an_image"
+_PADDINGS = (0.0, 0.5, 1.0)
+"""Reflected border, in sides of the image: the face detector finds no face that fills its image."""
+_FILLS = 0.7
+"""From this share of the image's side on, a box found without a border is not trusted."""
+_PIECE = 256
+"""Stills in memory at a time."""
+_MEMORY_MAX_BYTES = 4 * 2**30
+
+
+def find_face_crops(stills: Iterable[bytes], config: DetectorConfig, *, processes: int) -> Iterator[FaceCrop | str]:
+    """The crop of the largest face of each still, or the code of what is wrong with it.
+
+    Args:
+        stills: Encoded images.
+        config: Crop and face detector.
+        processes: How many at a time.
+    """
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a thread would escape the confinement
+    remaining = iter(stills)
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_process, initargs=(config,)) as pool:
+        while piece := list(islice(remaining, _PIECE)):  # a pool would read all of them at once
+            yield from pool.map(_find, piece, chunksize=8)
+
+
+_process: list[tuple["FaceDetector", DetectorConfig]] = []
+"""At most one: a pool gives its functions no other way to what their process holds."""
+
+
+def _start_process(config: DetectorConfig) -> None:
+    from worker.detector.extraction.faces import FaceDetector  # noqa: PLC0415 (crops are judged without MediaPipe)
+
+    cv2.setNumThreads(1)
+    confine(memory_max_bytes=_MEMORY_MAX_BYTES, readable=[Path(worker.__path__[0])])  # its model
+    _process.append((FaceDetector(confidence_min=config.faces.confidence_min), config))
+
+
+def _find(content: bytes) -> FaceCrop | str:
+    ((detector, config),) = _process
+    try:
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
+    except cv2.error:  # a header that promises too much
+        pixels = None
+    if pixels is None:
+        return UNREADABLE
+    image: Image = np.ascontiguousarray(pixels[..., ::-1], np.uint8)
+    found: tuple[Frame, Face] | None = None
+    for padding in _PADDINGS:
+        frame = Frame(window=0, pts_seconds=0.0, image=_pad(image, padding))
+        faces = [face for face in detector.find(frame) if _is_inside(face, frame.image, image)]
+        if faces:
+            found = frame, faces[0]
+            if faces[0].box.width < _FILLS * min(image.shape[:2]) or padding:
+                break
+    if found is None:
+        return ReasonCode.NO_FACE
+    return make_crop(*found, config.crop, config.faces)
+
+
+def _is_inside(face: Face, padded: Image, image: Image) -> bool:
+    """Whether the middle of a face lies in the image, and not in its mirrored border."""
+    border = (padded.shape[0] - image.shape[0]) / 2
+    x, y = face.box.center
+    height, width = image.shape[:2]
+    return bool(border <= x <= border + width and border <= y <= border + height)
+
+
+def _pad(image: Image, padding: float) -> Image:
+    border = round(padding * min(image.shape[:2]))
+    if not border:
+        return image
+    border = min(border, *(side - 1 for side in image.shape[:2]))
+    return cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REFLECT_101).astype(np.uint8)

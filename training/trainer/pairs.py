@@ -1,0 +1,209 @@
+"""What the network is shown: pairs of a real and a fake of one data set that share every augmentation.
+
+Each batch follows from the seed and its number alone, so a run that is continued sees what it would have seen.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from training.augmentation.augment import Rng, degrade, draw_degradation, draw_geometry
+from training.augmentation.pseudo_fakes import Portrait, blend_clip, draw_blend
+from training.config import SequenceConfig, TrainConfig
+from training.data.images import Clip, ImageStore, face_of
+from training.data.landmarks import load_landmarks
+from training.data.manifest import CropRow, ManifestError, sequences_of
+from worker.detector.extraction.crops import crop_face
+from worker.detector.model.preprocessing import normalise
+from worker.detector.types import Floats, Image
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A sequence of crops (N, S, S, 3) uint8 with times (N,) in seconds, and its label."""
+
+    crops: Image
+    pts_seconds: Floats
+    label: int
+
+
+class Pairs:
+    """Draws pairs; where no data set has reals and fakes, all of them are pseudo-fakes.
+
+    Raises ManifestError where there is no real face to train on, or none in clips that are long enough.
+    """
+
+    def __init__(self, rows: Sequence[CropRow], store: ImageStore, config: TrainConfig) -> None:
+        self._store = store
+        self._config = config
+        self._landmarks = load_landmarks(config.data.landmarks) if config.data.landmarks else {}
+        self._clips: dict[tuple[str, int], list[Clip]] = defaultdict(list)
+        self._originals: dict[tuple[str, str], list[Clip]] = defaultdict(list)
+        for clip in sequences_of(row for row in rows if row.split == "train"):
+            first = clip[0]
+            self._clips[first.dataset, first.label].append(clip)
+            if first.label == 0:
+                self._originals[first.dataset, first.group].append(clip)
+        self._long: dict[tuple[str, int, int], list[Clip]] = {}
+        names = sorted({name for name, _ in self._clips})
+        self._with_reals = [name for name in names if (name, 0) in self._clips]
+        self._with_both = [name for name in self._with_reals if (name, 1) in self._clips]
+        if not self._with_reals:
+            raise ManifestError("There is no real face in split 'train'.")
+
+    def draw(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
+        """A real and a fake of one data set, turned, mirrored and degraded alike.
+
+        Args:
+            rng: All that is drawn comes from it.
+            frames_min: Clips with fewer frames are not drawn; with 1, single frames of all clips are.
+            frames_max: Longer clips are cut at random.
+        """
+        is_blend = not self._with_both or rng.random() < self._config.blend.share
+        if is_blend:
+            dataset = self._draw_data_set(self._with_reals, rng, frames_min)
+            real = self._draw_clip(dataset, 0, rng, frames_min)
+            real = self._cut(real, rng, frames_min, frames_max)
+            fake = real
+            donor = self._draw_donor(dataset, real, rng)
+            reals, fakes = blend_clip(
+                self._portraits(real), self._portraits(donor), draw_blend(self._config.blend, rng)
+            )
+        else:
+            dataset = self._draw_data_set(self._with_both, rng, frames_min)
+            fake = self._draw_clip(dataset, 1, rng, frames_min)
+            originals = [clip for clip in self._originals[dataset, fake[0].group] if len(clip) >= frames_min]
+            fake = self._cut(fake, rng, frames_min, frames_max)
+            if originals and rng.random() < self._config.data.own_original:
+                real = _cut_alike(originals[rng.integers(len(originals))], fake)
+            else:
+                real = self._cut(self._draw_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
+            reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
+        geometry = draw_geometry(self._config.augment, rng)
+        degradation = draw_degradation(self._config.augment, rng, frames=min(len(real), len(fake)))
+
+        def finish(clip: Clip, images: list[Image], label: int) -> Example:
+            crop = self._config.detector.crop
+            crops = [
+                geometry.finish(crop_face(image, geometry.move(face_of(row, image)), crop))
+                for row, image in zip(clip, images, strict=True)
+            ]
+            times = np.array([row.pts_seconds for row in clip], np.float32)
+            return Example(np.stack(degrade(crops, degradation)), times, label)
+
+        return finish(real, reals, 0), finish(fake, fakes, 1)
+
+    def _draw_data_set(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
+        labels = (0,) if names is self._with_reals else (0, 1)
+        fit = [name for name in names if all(self._find_clips(name, label, frames_min) for label in labels)]
+        if not fit:
+            raise ManifestError(f"No data set has clips of {frames_min} frames. Set sequence.frames_min lower.")
+        weights = np.array([self._config.data.weights.get(name, 1.0) for name in fit])
+        return fit[rng.choice(len(fit), p=weights / weights.sum())]
+
+    def _draw_clip(self, dataset: str, label: int, rng: Rng, frames_min: int) -> Clip:
+        clips = self._find_clips(dataset, label, frames_min)
+        return clips[rng.integers(len(clips))]
+
+    def _find_clips(self, dataset: str, label: int, frames_min: int) -> list[Clip]:
+        """The clips that are long enough; remembered, since each draw asks."""
+        key = dataset, label, frames_min
+        if key not in self._long:
+            self._long[key] = [clip for clip in self._clips[dataset, label] if len(clip) >= frames_min]
+        return self._long[key]
+
+    def _cut(self, clip: Clip, rng: Rng, frames_min: int, frames_max: int) -> Clip:
+        count = int(rng.integers(frames_min, min(frames_max, len(clip)) + 1))
+        start = int(rng.integers(len(clip) - count + 1))
+        return clip[start : start + count]
+
+    def _draw_donor(self, dataset: str, target: Clip, rng: Rng) -> Clip:
+        """A frame of somebody else whose face is seen most alike, of a few; empty without landmarks."""
+        want = self._shape(target[0])
+        if want is None:
+            return []
+        best, best_distance = [], np.inf
+        for _ in range(6):
+            clips = self._clips[dataset, 0]
+            row = (clip := clips[rng.integers(len(clips))])[rng.integers(len(clip))]
+            shape = self._shape(row)
+            if shape is None or row.group == target[0].group or (row.person and row.person == target[0].person):
+                continue
+            if (distance := float(np.square(shape - want).sum())) < best_distance:
+                best, best_distance = [row], distance
+        return best
+
+    def _shape(self, row: CropRow) -> Floats | None:
+        points = self._landmarks.get(row.path)
+        if points is None:
+            return None
+        shape: Floats = points - points.mean(0)
+        return shape / np.float32(np.linalg.norm(shape))
+
+    def _portraits(self, clip: Clip) -> list[Portrait]:
+        portraits = []
+        for row in clip:
+            image, points = self._store.read(row.path), self._landmarks.get(row.path)
+            in_pixels = None if points is None else points * np.float32(image.shape[1])
+            portraits.append(Portrait(image, face_of(row, image), in_pixels))
+        return portraits
+
+
+def _cut_alike(clip: Clip, other: Clip) -> Clip:
+    """As many frames of a clip as another has, if there are so many, from about the same moment."""
+    count = min(len(clip), len(other))
+    distances = [abs(row.pts_seconds - other[0].pts_seconds) for row in clip[: len(clip) - count + 1]]
+    start = int(np.argmin(distances))
+    return clip[start : start + count]
+
+
+class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Batches of single crops by their number: normalised crops (B, 3, S, S) and labels (B,)."""
+
+    def __init__(self, pairs: Pairs, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
+        self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self._config.seed, 1, step, self._rank))
+        drawn = [self._pairs.draw(rng, frames_min=1, frames_max=1) for _ in range(self._batch_pairs)]
+        examples = [example for pair in drawn for example in pair]
+        crops = normalise(np.concatenate([example.crops for example in examples]), self._config.detector.crop)
+        return torch.from_numpy(crops), torch.tensor([float(example.label) for example in examples])
+
+
+class SequenceBatches(Dataset[list[Example]]):
+    """Lists of sequences by their number."""
+
+    def __init__(self, pairs: Pairs, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
+        self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
+
+    def __getitem__(self, step: int) -> list[Example]:
+        rng = np.random.default_rng((self._config.seed, 2, step, self._rank))
+        return [example for _ in range(self._batch_pairs) for example in self._draw(self._config.sequence, rng)]
+
+    def _draw(self, sequence: SequenceConfig, rng: Rng) -> tuple[Example, Example]:
+        if rng.random() < sequence.single_share:
+            return self._pairs.draw(rng, frames_min=1, frames_max=1)
+        return self._pairs.draw(rng, frames_min=sequence.frames_min, frames_max=sequence.frames_max)
+
+
+def pad(sequences: Sequence[Tensor], pts_seconds: Sequence[Floats]) -> tuple[Tensor, Tensor, Tensor]:
+    """Sequences (N_i, ...) as a batch (B, N, ...), with times (B, N) and a mask (B, N), True where there is a frame."""
+    batch = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True)
+    times = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(times) for times in pts_seconds], batch_first=True)
+    counts = torch.tensor([len(sequence) for sequence in sequences])
+    return batch, times, torch.arange(batch.shape[1])[None] < counts[:, None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSequence:
+    """A sequence as features (N, F) of a backbone that does not change any more, with times (N,) and its label."""
+
+    features: Tensor
+    pts_seconds: Floats
+    label: int

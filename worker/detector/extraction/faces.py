@@ -1,0 +1,47 @@
+"""MediaPipe BlazeFace, full range: a frame becomes faces."""
+
+import math
+from importlib.resources import files
+
+import mediapipe
+from mediapipe.tasks.python import BaseOptions, vision
+
+from worker.detector.types import Box, Face, Frame
+
+_RIGHT_EYE, _LEFT_EYE = 0, 1  # order of MediaPipe's keypoints; the person's right eye is left in the image
+
+
+class FaceDetector:
+    """Finds faces in frames. Not thread-safe; looks up a host of its maker unless sockets are denied to it."""
+
+    def __init__(self, *, confidence_min: float) -> None:
+        model = files("worker").joinpath("weights/face_detection_full_range_sparse.tflite").read_bytes()
+        self._detector = vision.FaceDetector.create_from_options(
+            vision.FaceDetectorOptions(
+                base_options=BaseOptions(model_asset_buffer=model),
+                running_mode=vision.RunningMode.IMAGE,
+                min_detection_confidence=confidence_min,
+            )
+        )
+
+    def find(self, frame: Frame) -> list[Face]:
+        """The faces of a frame, the largest first; boxes are square."""
+        image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame.image)
+        height, width = frame.image.shape[:2]
+        faces = []
+        for detection in self._detector.detect(image).detections:
+            box = detection.bounding_box
+            right, left = detection.keypoints[_RIGHT_EYE], detection.keypoints[_LEFT_EYE]
+            roll = math.atan2((left.y - right.y) * height, (left.x - right.x) * width)
+            faces.append(
+                Face(
+                    box=Box(box.origin_x, box.origin_y, box.width, box.height),
+                    confidence=detection.categories[0].score,
+                    roll_degrees=math.degrees(roll),
+                )
+            )
+        return sorted(faces, key=lambda face: -face.box.width)
+
+    def close(self) -> None:
+        """Frees the graph; without it the interpreter may complain at exit."""
+        self._detector.close()

@@ -1,0 +1,70 @@
+"""Convert what the detector returns into the schemas of the API."""
+
+import hashlib
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from app.schemas import results as schemas
+from app.schemas.policies import Calibration
+from app.services.attempts import Found
+from worker.detector.model.manifest import Manifest
+from worker.detector.pipeline import Analysis
+
+_CODE = ("unmask", "av", "mediapipe")
+
+
+def name_detector(manifest: Manifest) -> str:
+    """A digest of all that a result depends on beside the clip: the model, and the code around it."""
+    parts = [manifest.sha256, *(f"{name} {version(name)}" for name in _CODE)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def to_found(analysis: Analysis, detector_sha256: str) -> Found:
+    """What an analysis found, as it is stored."""
+    finding, frames = to_finding(analysis)
+    return Found(
+        payload=finding.model_dump(mode="json"),
+        frames=[frame.model_dump(mode="json") for frame in frames],
+        detector_sha256=detector_sha256,
+        calibration=to_calibration(analysis.manifest),
+    )
+
+
+def to_calibration(manifest: Manifest) -> Calibration:
+    """What the thresholds of a model cost, in the API's words."""
+    named = {"model": manifest.name, "version": manifest.version}
+    scoring = manifest.detector.scoring.model_dump(include=set(Calibration.model_fields))
+    return Calibration.model_validate(named | scoring)
+
+
+def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]]:
+    """The detector's words as the API's; the fields have the same names."""
+    score, extraction = analysis.score, analysis.extraction
+    clip: dict[str, Any] = asdict(extraction.clip)
+    clip.pop("high_dynamic_range")  # told as a warning
+    manifest = analysis.manifest
+    finding = schemas.Finding.model_validate(
+        {
+            "verdict": score.verdict,
+            "probability": score.probability,
+            "decided_by": score.decided_by,
+            "reasons": [asdict(reason) for reason in score.reasons],
+            "warnings": [asdict(warning) for warning in extraction.warnings],
+            "coverage": asdict(extraction.coverage),
+            "tracks": [asdict(track) for track in score.tracks],
+            "clip": clip,
+            "model": {
+                "name": manifest.name,
+                "version": manifest.version,
+                "trained": manifest.trained,
+                "weights_sha256": manifest.weights_sha256,
+                "calibrated": manifest.detector.scoring.calibrated,
+            },
+            "timings": {
+                "extract_seconds": analysis.extract_seconds,
+                "score_seconds": analysis.score_seconds,
+            },
+        }
+    )
+    return finding, [schemas.Frame.model_validate(asdict(frame)) for frame in score.frames]
