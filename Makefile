@@ -17,11 +17,11 @@ help:  ## List what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: .venv/dev.stamp  ## Install everything into .venv
-	@$(BIN)/python -m tests.system_libraries || true
+	@$(BIN)/python -m tests.tools.system_libraries || true
 
 demo: $(DEMO_READY)  ## Start the service, judge a clip and a faked copy over HTTP, stop it (CLIP=path: another clip)
-	@$(BIN)/python -m tests.system_libraries
-	@$(if $(CLIP),,$(BIN)/python -m tests.fixtures.clips $(SAMPLE) $(BLENDED))
+	@$(BIN)/python -m tests.tools.system_libraries
+	@$(if $(CLIP),,$(BIN)/python -m tests.support.clips $(SAMPLE) $(BLENDED))
 	$(BIN)/unmask demo $(or $(CLIP),$(SAMPLE) $(BLENDED))
 
 serve: $(DEMO_READY)  ## Run the service on this machine until Ctrl-C
@@ -45,8 +45,8 @@ fix: setup  ## Format, and mend what the linter can
 	$(BIN)/ruff format
 
 bench: setup  ## Time the pipeline against the naive way (CLIP=path: on another clip)
-	@$(if $(CLIP),,$(BIN)/python -m tests.fixtures.clips $(SAMPLE))
-	$(BIN)/python -m tests.bench $(or $(CLIP),$(SAMPLE))
+	@$(if $(CLIP),,$(BIN)/python -m tests.support.clips $(SAMPLE))
+	$(BIN)/python -m tests.tools.bench $(or $(CLIP),$(SAMPLE))
 
 train: setup  ## Train a model, or go on with it (CONFIG=yaml OUT=folder, ARGS='frames.steps=100')
 	$(BIN)/python -m training train --config $(or $(CONFIG),$(error Say how: make train CONFIG=training/configs/unmask-b3.yaml OUT=runs/a)) --out $(or $(OUT),$(error Say where: OUT=runs/a)) $(ARGS)
@@ -64,7 +64,7 @@ fuzz: setup  ## Look for answers that the reference does not know, for ten minut
 	UNMASK_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/e2e/test_contract.py
 
 migration: setup  ## Write a migration from the models (NAME=what_changes)
-	$(BIN)/python -m tests.migration $(or $(NAME),$(error Say what changes: make migration NAME=what_changes))
+	$(BIN)/python -m tests.tools.new_migration $(or $(NAME),$(error Say what changes: make migration NAME=what_changes))
 
 # Of scikit-image the demo takes a picture and no code: what that code needs is 170 MB.
 lock: .venv/bin/uv  ## Choose versions anew, with hashes

@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app.api.error_handlers import add_error_handlers
 from app.api.job_events import JobWaiters
-from app.api.middleware.authentication import ApiKeyMiddleware, KeyRing
+from app.api.middleware.authentication import ApiKeyAuthenticator, ApiKeyMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.rate_limits import RateLimiter
 from app.api.middleware.request_context import RequestContextMiddleware
@@ -22,8 +22,8 @@ from app.core.settings import Settings, require_settings
 from app.db.engine import make_engine, make_sessions
 from app.db.migrations import newest_version
 from app.infra.clip_storage import make_storage
-from app.infra.egress import Guard
-from app.infra.job_queue import Doorbell
+from app.infra.egress import EgressPolicy
+from app.infra.job_queue import JobNotifier
 from app.maintenance.retention import Retention
 from app.maintenance.sweeper import Sweeper
 
@@ -39,8 +39,8 @@ Errors are problem documents (RFC 9457) with a stable `code`.
 _ROUTERS = (
     jobs.router,
     batches.router,
-    uploads.keyed,
-    uploads.direct,
+    uploads.router,
+    uploads.tus_router,
     policies.router,
     policies.calibrations,
     webhooks.endpoints,
@@ -63,12 +63,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         resources = _make_resources(settings, engine)
         sweeper = Sweeper(
             resources.sessions,
-            resources.doorbell,
+            resources.notifier,
             interval=settings.sweep_interval,
             max_attempts=settings.max_attempts,
             also=Retention(resources.storage, settings),
         )
-        parts = (resources.doorbell, resources.waiters, sweeper)
+        parts = (resources.notifier, resources.waiters, sweeper)
         for part in parts:
             part.start()
         app.state.resources = resources
@@ -94,10 +94,10 @@ def _make_resources(settings: Settings, engine: Engine) -> Resources:
         settings=settings,
         sessions=sessions,
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
-        doorbell=Doorbell(redis_url),
+        notifier=JobNotifier(redis_url),
         waiters=JobWaiters(engine),
-        keys=KeyRing(sessions, api_key, settings.pepper(api_key)),
-        guard=Guard(settings.egress_allow),
+        keys=ApiKeyAuthenticator(sessions, api_key, settings.pepper(api_key)),
+        egress=EgressPolicy(settings.egress_allow),
         rate_limiter=RateLimiter(
             redis_url,
             rate=settings.rate_limit,

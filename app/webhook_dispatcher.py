@@ -1,4 +1,4 @@
-"""The courier: a process that signs webhook events, sends them, and records what came of it.
+"""The dispatcher: a process that signs webhook events, sends them, and records what came of it.
 
 It works from Postgres alone, so that deliveries go on while Redis is away, and apart from the workers, so that no
 receiver can slow a job. Signatures follow Standard Webhooks 1.0.0.
@@ -20,30 +20,30 @@ from app.core.logging import configure_logging, make_logger
 from app.core.settings import Settings, require_settings
 from app.core.shutdown import Stop
 from app.db.engine import make_engine, make_sessions
-from app.infra.egress import EgressRefusedError, Guard, send
+from app.infra.egress import EgressPolicy, EgressRefusedError, send_request
 from app.services import webhook_deliveries
-from app.services.webhook_deliveries import Outcome, Parcel, RetryPolicy
+from app.services.webhook_deliveries import DeliveryRequest, DeliveryResult, RetryPolicy
 
-_LOOK_SECONDS = 0.5
-"""How often the courier looks for events that are due."""
+_POLL_SECONDS = 0.5
+"""How often the dispatcher looks for events that are due."""
 _LEASE_MARGIN = timedelta(seconds=30)
-"""What a delivery may take beside the request before another courier takes its event."""
+"""What a delivery may take beside the request before another dispatcher takes its event."""
 _ERROR_MAX = 200
 
 
-class Courier:
+class WebhookDispatcher:
     """Delivers what is due with a pool of threads; no endpoint gets more than its share of them."""
 
-    def __init__(self, sessions: sessionmaker[Session], guard: Guard, settings: Settings) -> None:
+    def __init__(self, sessions: sessionmaker[Session], egress: EgressPolicy, settings: Settings) -> None:
         self._sessions = sessions
-        self._guard = guard
+        self._egress = egress
         self._settings = settings
         self._policy = RetryPolicy(settings.webhook_retry_delays, settings.webhook_disable_after)
         self._lock = threading.Lock()
         self._busy: Counter[UUID] = Counter()
         self._freed = threading.Event()
-        self._pool = ThreadPoolExecutor(settings.webhook_concurrency, thread_name_prefix="courier")
-        self._log = make_logger(part="courier")
+        self._pool = ThreadPoolExecutor(settings.webhook_concurrency, thread_name_prefix="webhook-dispatcher")
+        self._log = make_logger(part="webhook_dispatcher")
 
     def run(self, stop: Stop) -> None:
         """Delivers until it is asked to stop; what is on its way arrives."""
@@ -54,7 +54,7 @@ class Courier:
                 self._log.warning("claim_failed", error=str(error))
                 has_more = False
             if not has_more:
-                self._freed.wait(_LOOK_SECONDS)
+                self._freed.wait(_POLL_SECONDS)
                 self._freed.clear()
         self._pool.shutdown()
 
@@ -67,50 +67,50 @@ class Courier:
         if free <= 0:
             return False
         with self._sessions() as session:
-            parcels = webhook_deliveries.claim_parcels(
+            deliveries = webhook_deliveries.claim_deliveries(
                 session,
                 lease=settings.webhook_timeout + _LEASE_MARGIN,
                 limit=free,
-                a_endpoint=settings.webhook_endpoint_concurrency,
+                per_endpoint=settings.webhook_endpoint_concurrency,
                 busy=busy,
             )
         with self._lock:
-            self._busy.update(parcel.endpoint_id for parcel in parcels)
-        for parcel in parcels:
-            self._pool.submit(self._deliver, parcel)
-        return bool(parcels)
+            self._busy.update(delivery.endpoint_id for delivery in deliveries)
+        for delivery in deliveries:
+            self._pool.submit(self._deliver, delivery)
+        return bool(deliveries)
 
     def is_busy(self) -> bool:
         """Whether a delivery is on its way."""
         with self._lock:
             return self._busy.total() > 0
 
-    def _deliver(self, parcel: Parcel) -> None:
+    def _deliver(self, delivery: DeliveryRequest) -> None:
         try:
-            outcome = post(parcel, self._guard, longest=self._settings.webhook_timeout)
+            result = post(delivery, self._egress, timeout=self._settings.webhook_timeout)
             with self._sessions() as session:
-                is_disabled = webhook_deliveries.record(session, parcel, outcome, self._policy)
-            fields = {"event_id": parcel.message_id, "status": outcome.status_code, "error": outcome.error}
-            self._log.info("webhook_delivered" if outcome.is_delivered else "webhook_failed", **fields)
+                is_disabled = webhook_deliveries.record_delivery(session, delivery, result, self._policy)
+            fields = {"event_id": delivery.message_id, "status": result.status_code, "error": result.error}
+            self._log.info("webhook_delivered" if result.is_delivered else "webhook_failed", **fields)
             if is_disabled:
-                self._log.warning("webhook_endpoint_disabled", endpoint_id=f"we_{parcel.endpoint_id.hex}")
+                self._log.warning("webhook_endpoint_disabled", endpoint_id=f"we_{delivery.endpoint_id.hex}")
         except Exception as error:  # noqa: BLE001 (the event is due again when its claim runs out)
-            self._log.warning("webhook_not_recorded", event_id=parcel.message_id, error=str(error))
+            self._log.warning("webhook_not_recorded", event_id=delivery.message_id, error=str(error))
         finally:
             with self._lock:
-                self._busy[parcel.endpoint_id] -= 1
+                self._busy[delivery.endpoint_id] -= 1
                 self._busy += Counter()  # drops the zeros
             self._freed.set()
 
 
-def post(parcel: Parcel, guard: Guard, *, longest: timedelta) -> Outcome:
+def post(delivery: DeliveryRequest, egress: EgressPolicy, *, timeout: timedelta) -> DeliveryResult:
     """Sends a signed event. The answer's body is not read: it is nobody's business here."""
     now = datetime.now(UTC)
-    signatures = [Webhook(secret).sign(parcel.message_id, now, parcel.body) for secret in parcel.secrets]
+    signatures = [Webhook(secret).sign(delivery.message_id, now, delivery.body) for secret in delivery.secrets]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Unmask-Webhooks/1",
-        "webhook-id": parcel.message_id,
+        "webhook-id": delivery.message_id,
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(signatures),
     }
@@ -120,12 +120,14 @@ def post(parcel: Parcel, guard: Guard, *, longest: timedelta) -> Outcome:
         return round(time.monotonic() - start, 3)
 
     try:
-        with send(guard, "POST", parcel.url, headers=headers, content=parcel.body.encode(), longest=longest) as answer:
-            return Outcome(answer.status, retry_after=_parse_retry_after(answer, now), seconds=took())
+        with send_request(
+            egress, "POST", delivery.url, headers=headers, content=delivery.body.encode(), timeout=timeout
+        ) as answer:
+            return DeliveryResult(answer.status, retry_after=_parse_retry_after(answer, now), seconds=took())
     except EgressRefusedError as error:
-        return Outcome(error=str(error), seconds=took())
+        return DeliveryResult(error=str(error), seconds=took())
     except Exception as error:  # noqa: BLE001 (whatever it is: a try that nobody records is made again for ever)
-        return Outcome(error=f"{type(error).__name__}: {error}"[:_ERROR_MAX], seconds=took())
+        return DeliveryResult(error=f"{type(error).__name__}: {error}"[:_ERROR_MAX], seconds=took())
 
 
 def _parse_retry_after(answer: httpcore.Response, now: datetime) -> timedelta | None:
@@ -139,12 +141,12 @@ def _parse_retry_after(answer: httpcore.Response, now: datetime) -> timedelta | 
         return None
 
 
-def run_courier(settings: Settings) -> None:
+def run_dispatcher(settings: Settings) -> None:
     """The process. Raises MissingSettingError."""
     (database_url,) = require_settings(settings, "database_url")
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     stop = Stop.on_signals()
     engine = make_engine(database_url, pool_size=settings.webhook_concurrency + 1)
-    make_logger(part="courier").info("courier_ready")
-    Courier(make_sessions(engine), Guard(settings.egress_allow), settings).run(stop)
+    make_logger(part="webhook_dispatcher").info("webhook_dispatcher_ready")
+    WebhookDispatcher(make_sessions(engine), EgressPolicy(settings.egress_allow), settings).run(stop)
     engine.dispose()

@@ -13,7 +13,7 @@ from app.db.engine import Base, make_engine, make_sessions
 from app.db.migrations import migrate
 from app.infra.clip_storage import ClipStorage
 from app.local.embedded_servers import embedded_postgres, embedded_valkey
-from tests.fixtures.catalogue import RENDERERS
+from tests.support.catalogue import RENDERERS
 
 API_KEY = "umk_test"
 

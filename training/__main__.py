@@ -48,12 +48,12 @@ def extract(
 ) -> None:
     """Cut the faces out of videos exactly as the service does. Goes on where it was interrupted."""
     from training.data.extract import extract as run
-    from training.data.layouts import Found, find_clips
+    from training.data.layouts import DatasetListing, find_clips
     from training.data.layouts import balance as keep_balanced
     from worker.detector.config import DetectorConfig
 
     found = find_clips(videos, layout)
-    chosen = Found(keep_balanced(found.clips), found.failures) if balance else found
+    chosen = DatasetListing(keep_balanced(found.clips), found.failures) if balance else found
     crops, failures = run(chosen, out, DetectorConfig(), shard=shard, processes=processes)
     typer.echo(f"{crops} crops; {failures} clips or rows gave none (see {out / 'failures.csv'}).")
 
@@ -135,7 +135,7 @@ def calibrate(
     from training.evaluation.calibrate import Targets, compare_correction
     from training.evaluation.calibrate import calibrate as fit
     from training.evaluation.evaluate import left_out
-    from training.evaluation.predict import judge_clips, judge_crops, read_list
+    from training.evaluation.predict import predict_clips, predict_crops, read_list
     from training.release.release import with_scoring, write_manifest
     from worker.detector.config import ScoringConfig
     from worker.detector.model.engine import make_engine
@@ -147,16 +147,16 @@ def calibrate(
     rows = [row for row in rows if not is_one_of(row.dataset, left_out(known))]
     engine, store = make_engine(model, known, device="auto"), ImageStore(manifest.parent)
     scoring = ScoringConfig()
-    items = judge_crops(rows, store, engine, with_scoring(known, scoring))
+    items = predict_crops(rows, store, engine, with_scoring(known, scoring))
     if (aucs := compare_correction(items)) and aucs[0] < aucs[1]:
         # Again: who decides a clip of several people may be another one.
         scoring = ScoringConfig(correction_weight=0.0)
-        items = judge_crops(rows, store, engine, with_scoring(known, scoring))
+        items = predict_crops(rows, store, engine, with_scoring(known, scoring))
     if listed:
         with tempfile.TemporaryDirectory() as scratch:  # videos are judged as a worker would, by a model on disk
             copy = Path(shutil.copytree(model, Path(scratch, "model")))
             write_manifest(copy, with_scoring(known, scoring))
-            items += judge_clips(listed, copy, processes=processes)
+            items += predict_clips(listed, copy, processes=processes)
     scoring = fit(items, scoring, targets)
     write_manifest(model, with_scoring(known, scoring))
     if aucs:

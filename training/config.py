@@ -97,7 +97,7 @@ class StageConfig(_Record):
     """Length of the stage on the clock, for a machine that is there for a limited time; replaces ``steps``. The
     learning rate follows the clock. One process only."""
     batch_pairs: Count = 16
-    """Pairs of a real and a fake in a batch: of crops in the first stage, of clips in the second."""
+    """PairSampler of a real and a fake in a batch: of crops in the first stage, of clips in the second."""
     optimizer: Literal["adam", "adamw"] = "adamw"
     """Adam (Kingma and Ba, 2015) decays through the gradient, AdamW (Loshchilov and Hutter, 2019) does not."""
     learning_rate: Positive = 3e-4
@@ -120,7 +120,7 @@ class StageConfig(_Record):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
     """Of the average of the weights that is evaluated and kept."""
     evaluate_every: Count = 500
-    """Steps between two looks at the stopping part."""
+    """Steps between two looks at the early_stopping part."""
     patience: Count = 6
     """Looks without a better F1 or AUC after which the stage ends."""
 
@@ -135,9 +135,9 @@ class SequenceConfig(_Record):
     single_share: Share = 0.1
     """Share of the pairs that are single crops: sequences of length one."""
     frozen_backbone: bool = True
-    """Whether only the Transformer learns, on features that are computed once; else everything does."""
+    """Whether only the Transformer is_trainable, on features that are computed once; else everything does."""
     cached_pairs: Count = 1500
-    """Pairs whose features are computed, where the backbone is frozen."""
+    """PairSampler whose features are computed, where the backbone is frozen."""
 
     @model_validator(mode="after")
     def _shortest_first(self) -> Self:

@@ -22,9 +22,9 @@ from app.services.attempts import Attempt
 from worker.detector.pipeline import Analysis, Detector
 from worker.detector.sandbox.parent import SandboxError
 from worker.detector.types import ClipError
-from worker.detectors import Models
+from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits, fetch
-from worker.findings import name_detector, to_found
+from worker.findings import name_detector, to_attempt_result
 from worker.heartbeat import AttemptLostError, AttemptTimeoutError, DrainError, Heartbeat
 from worker.settings import WorkerSettings
 
@@ -50,7 +50,7 @@ class WorkerResources:
     name: str
     sessions: sessionmaker[Session]
     storage: ClipStorage
-    models: Models
+    models: DetectorCache
     fetch_limits: FetchLimits
     draining: threading.Event
 
@@ -82,7 +82,7 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
     start = time.perf_counter()
     log.info("attempt_started")
     try:
-        outcome = _judge(resources, attempt, heartbeat)
+        outcome = _analyze_clip(resources, attempt, heartbeat)
     except AttemptLostError:
         log.info("attempt_abandoned")
     except DrainError:
@@ -98,20 +98,20 @@ def _run(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> 
         _store(resources, lambda session: attempts.release(session, attempt))
         raise
     except Exception as error:
-        log.exception("attempt_broke")
+        log.exception("attempt_crashed")
         _fail(resources, attempt, FailureCode.INTERNAL, str(error))
     else:
         log.info(outcome, seconds=round(time.perf_counter() - start, 3))
 
 
-def _judge(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> str:
+def _analyze_clip(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -> str:
     """Finds or makes the result and stores it; says how it went, for the log."""
     detector = resources.models.get(attempt.model)
     sha256 = name_detector(detector.manifest)
     clip_sha256 = attempt.clip_sha256 or _fetch(resources, attempt, heartbeat)
     if _reuse(resources, attempt, sha256):
         return "attempt_reused_a_result"
-    found = to_found(_analyze(resources, clip_sha256, heartbeat, detector), sha256)
+    found = to_attempt_result(_analyze(resources, clip_sha256, heartbeat, detector), sha256)
     is_ours = _store(resources, lambda session: attempts.succeed(session, attempt, found))
     return "attempt_succeeded" if is_ours else "attempt_too_late"
 
@@ -137,7 +137,7 @@ def _fetch(resources: WorkerResources, attempt: Attempt, heartbeat: Heartbeat) -
 
 def _reuse(resources: WorkerResources, attempt: Attempt, sha256: str) -> bool:
     """Looks for a result before the clip is opened."""
-    if not (attempt.may_reuse and resources.settings.reuse_results):
+    if not (attempt.allow_reuse and resources.settings.reuse_results):
         return False
     return _store(resources, lambda session: attempts.reuse_result(session, attempt, detector_sha256=sha256))
 

@@ -15,7 +15,7 @@ from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_
 from app.core.logging import configure_logging
 from app.core.settings import require_settings
 from app.db.engine import make_engine, make_sessions
-from app.infra.job_queue import QUEUE_ANALYZE, Doorbell, make_celery
+from app.infra.job_queue import QUEUE_ANALYZE, JobNotifier, make_celery
 from app.maintenance.sweeper import Sweeper
 from worker.detector.model.manifest import load_manifest
 from worker.detector.sandbox.parent import Sandbox
@@ -81,13 +81,13 @@ def _check(settings: WorkerSettings) -> None:
 
 def _add_sweeper(settings: WorkerSettings, redis_url: str) -> None:
     (database_url,) = require_settings(settings, "database_url")
-    parts: list[Doorbell | Sweeper] = []
+    parts: list[JobNotifier | Sweeper] = []
 
     def start(**_: Any) -> None:
-        doorbell = Doorbell(redis_url)
+        notifier = JobNotifier(redis_url)
         sessions = make_sessions(make_engine(database_url, pool_size=1))
         interval, max_attempts = settings.sweep_interval, settings.max_attempts
-        parts.extend([doorbell, Sweeper(sessions, doorbell, interval=interval, max_attempts=max_attempts)])
+        parts.extend([notifier, Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)])
         for part in parts:
             part.start()
 

@@ -13,7 +13,7 @@ LOADED_MAX = 2
 """Named models that a process keeps beside the default one: each holds its weights and a decoder process."""
 
 
-class Models:
+class DetectorCache:
     """Detectors by the name of their model. Not thread-safe."""
 
     def __init__(self, default: Detector, folder: Path, make: Callable[[Path], Detector]) -> None:

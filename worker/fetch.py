@@ -8,7 +8,7 @@ import httpcore
 
 from app.core.enums import FailureCode, Phase
 from app.infra.clip_storage import Upload
-from app.infra.egress import EgressRefusedError, Guard, send
+from app.infra.egress import EgressPolicy, EgressRefusedError, send_request
 from worker.detector.types import ClipError
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Unmask/1"}
@@ -19,11 +19,11 @@ OnProgress = Callable[[Phase, int, int | None], None]
 class FetchLimits:
     """What a fetch may do."""
 
-    guard: Guard
+    egress: EgressPolicy
     """Where connections may go."""
     max_bytes: int
     """Most that is taken."""
-    longest: timedelta
+    timeout: timedelta
     """Time for all of it."""
     check_room: Callable[[int], None]
     """Raises StorageFullError where so many bytes would eat into the disk's reserve."""
@@ -43,7 +43,7 @@ def fetch(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits
         StorageFullError: There is no room for it.
     """
     try:
-        with send(limits.guard, "GET", url, headers=_HEADERS, longest=limits.longest) as answer:
+        with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=limits.timeout) as answer:
             if answer.status != 200:
                 raise ClipError(FailureCode.FETCH_FAILED, _refusal(answer.status))
             expected_bytes = _content_length(answer)
@@ -58,7 +58,7 @@ def fetch(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits
     except EgressRefusedError as error:
         raise ClipError(FailureCode.FETCH_BLOCKED, str(error)) from error
     except httpcore.TimeoutException as error:
-        limit = f"{limits.longest.total_seconds():g} s"
+        limit = f"{limits.timeout.total_seconds():g} s"
         raise ClipError(FailureCode.FETCH_TIMEOUT, f"The clip did not arrive within {limit}.") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         raise ClipError(FailureCode.FETCH_FAILED, "The server of the URL cannot be reached, or broke off.") from error

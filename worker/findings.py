@@ -7,7 +7,7 @@ from typing import Any
 
 from app.schemas import results as schemas
 from app.schemas.policies import Calibration
-from app.services.attempts import Found
+from app.services.attempts import AttemptResult
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Analysis
 
@@ -20,10 +20,10 @@ def name_detector(manifest: Manifest) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def to_found(analysis: Analysis, detector_sha256: str) -> Found:
+def to_attempt_result(analysis: Analysis, detector_sha256: str) -> AttemptResult:
     """What an analysis found, as it is stored."""
     finding, frames = to_finding(analysis)
-    return Found(
+    return AttemptResult(
         payload=finding.model_dump(mode="json"),
         frames=[frame.model_dump(mode="json") for frame in frames],
         detector_sha256=detector_sha256,

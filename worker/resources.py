@@ -14,10 +14,10 @@ from app.core.logging import configure_logging, make_logger
 from app.core.settings import require_settings
 from app.db.engine import make_engine, make_sessions
 from app.infra.clip_storage import make_storage
-from app.infra.egress import Guard
+from app.infra.egress import EgressPolicy
 from worker.attempt import WorkerResources
 from worker.detector.pipeline import make_detector
-from worker.detectors import Models
+from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits
 from worker.settings import WorkerSettings
 
@@ -47,14 +47,14 @@ def _make_resources() -> WorkerResources:
     make = partial(make_detector, options=settings.sandbox_options(), device=settings.device)
     detector = make(settings.model_dir)
     storage = make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes)
-    guard = Guard(settings.egress_allow)
+    egress = EgressPolicy(settings.egress_allow)
     resources = WorkerResources(
         settings=settings,
         name=f"{socket.gethostname()}:{os.getpid()}",
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=storage,
-        models=Models(detector, settings.installed_models, make),
-        fetch_limits=FetchLimits(guard, settings.clip_max_bytes, settings.fetch_timeout, storage.check_room),
+        models=DetectorCache(detector, settings.installed_models, make),
+        fetch_limits=FetchLimits(egress, settings.clip_max_bytes, settings.fetch_timeout, storage.check_room),
         draining=threading.Event(),
     )
     manifest = detector.manifest

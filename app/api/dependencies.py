@@ -15,7 +15,7 @@ from app.core.enums import Scope
 from app.core.errors import ForbiddenScopeError
 from app.schemas.base import Schema
 from app.services import jobs
-from app.services.audit import Actor, act_as
+from app.services.audit import Actor, set_actor
 from app.services.keys import Principal
 
 
@@ -31,7 +31,7 @@ ResourcesDep = Annotated[Resources, Depends(get_resources)]
 def get_session(request: Request, resources: ResourcesDep) -> Iterator[Session]:
     """A session for one request, in which its key acts; services open and commit its transactions."""
     with resources.sessions() as session:
-        act_as(session, actor_of(getattr(request.state, "principal", None)))
+        set_actor(session, actor_of(getattr(request.state, "principal", None)))
         yield session
 
 

@@ -52,10 +52,10 @@ class JobWaiters:
             if not self._events[job_id]:
                 del self._events[job_id]
 
-    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, longest: timedelta) -> None:
-        """Returns once ``is_done`` holds, asked after each change of the job's status, or after the longest time."""
+    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, timeout: timedelta) -> None:
+        """Returns once ``is_done`` holds, asked after each change of the job's status, or after the timeout time."""
         with self.subscribe(job_id) as changed, suppress(TimeoutError):
-            async with asyncio.timeout(longest.total_seconds()):
+            async with asyncio.timeout(timeout.total_seconds()):
                 while not await is_done():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)
@@ -70,7 +70,7 @@ class JobWaiters:
             try:
                 self._listen_until_stopped()
             except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
-                self._log.warning("listen_lost", error=str(error))
+                self._log.warning("listen_failed", error=str(error))
                 self._stopped.wait(_POLL_SECONDS)
 
     def _listen_until_stopped(self) -> None:

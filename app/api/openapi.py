@@ -8,14 +8,14 @@ from starlette.responses import Response
 
 from app.api.examples import EXAMPLES, JOB_ID
 from app.api.ingest.multipart import OPTIONS_HEADER
-from app.api.ingest.tus import PIECE
+from app.api.ingest.tus import CHUNK_MEDIA_TYPE
 from app.api.middleware.authentication import UPLOAD_URLS
 from app.schemas import jobs as job_schemas
 from app.schemas import problems as problem_schemas
 from app.schemas import results as result_schemas
 
 _SCHEMAS = "#/components/schemas/{model}"
-_MAKERS = {
+_ID_SOURCES = {
     ("/v1/jobs", "post", "202"): "job_id",
     ("/v1/batches", "post", "202"): "batch_id",
     ("/v1/policies", "post", "201"): "policy_id",
@@ -61,7 +61,7 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
             _share_problems(operation["responses"], components.setdefault("responses", {}))
     for name, example in EXAMPLES.items():
         components["schemas"][name]["examples"] = [example]
-    for (path, method, status), parameter in _MAKERS.items():
+    for (path, method, status), parameter in _ID_SOURCES.items():
         document["paths"][path][method]["responses"][status]["links"] = _links(document, parameter)
     return document
 
@@ -128,7 +128,7 @@ def _problem_example(status: int) -> dict[str, Any]:
     }
 
 
-KEYED = problems(400, 401, 403, 429, 503)
+COMMON_ERRORS = problems(400, 401, 403, 429, 503)
 """Of each operation that needs a key."""
 SUBMIT: dict[str, Any] = {
     "response_model": job_schemas.Job,
@@ -195,14 +195,16 @@ ASK_OFFSET: dict[str, Any] = {
     "response_class": Response,
     "responses": {200: {"description": "How far the upload is", "headers": _OFFSETS}} | problems(415, 422),
 }
-SEND_PIECE: dict[str, Any] = {
+SEND_CHUNK: dict[str, Any] = {
     "response_class": Response,
     "responses": {204: {"description": "The piece is stored", "headers": _OFFSETS}}
     | problems(408, 409, 413, 415, 422, 507),
     "openapi_extra": {
         "requestBody": {
             "required": True,
-            "content": {PIECE: {"schema": {"type": "string", "format": "binary", "description": "The piece."}}},
+            "content": {
+                CHUNK_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary", "description": "The piece."}}
+            },
         }
     },
 }

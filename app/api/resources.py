@@ -14,19 +14,19 @@ from sqlalchemy.orm import Session, sessionmaker
 from starlette.concurrency import run_in_threadpool
 
 from app.api.job_events import JobWaiters
-from app.api.middleware.authentication import KeyRing
+from app.api.middleware.authentication import ApiKeyAuthenticator
 from app.api.middleware.rate_limits import RateLimiter
-from app.api.presenters.jobs import view_progress, view_transition
+from app.api.presenters.jobs import present_progress, present_transition
 from app.core.settings import Settings
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage
-from app.infra.egress import Guard
-from app.infra.job_queue import Doorbell
+from app.infra.egress import EgressPolicy
+from app.infra.job_queue import JobNotifier
 from app.infra.model_registry import find_models
 from app.services import idempotency, jobs
-from app.services.audit import Actor, act_as
-from app.services.idempotency import Ticket
-from app.services.submissions import Intake
+from app.services.audit import Actor, set_actor
+from app.services.idempotency import IdempotencyClaim
+from app.services.submissions import SubmissionContext
 from app.services.uploads import UploadRules
 
 _PROGRESS_SECONDS = 1.0
@@ -40,45 +40,45 @@ class Resources:
     settings: Settings
     sessions: sessionmaker[Session]
     storage: ClipStorage
-    doorbell: Doorbell
+    notifier: JobNotifier
     waiters: JobWaiters
-    keys: KeyRing
+    keys: ApiKeyAuthenticator
     rate_limiter: RateLimiter
-    guard: Guard
+    egress: EgressPolicy
     schema_version: str | None
     """The migration that the code was written for."""
 
     @property
-    def intake(self) -> Intake:
+    def context(self) -> SubmissionContext:
         """What submissions need."""
         settings = self.settings
-        return Intake(
+        return SubmissionContext(
             storage=self.storage,
-            doorbell=self.doorbell,
-            guard=self.guard,
+            notifier=self.notifier,
+            egress=self.egress,
             find_models=cache(partial(find_models, settings.installed_models)),  # once, for all items of a batch
             batch_delay=settings.batch_delay,
         )
 
     @asynccontextmanager
-    async def hold_key(self, key: str | None, tenant: str) -> AsyncIterator[Ticket | None]:
+    async def idempotency_claim(self, key: str | None, tenant: str) -> AsyncIterator[IdempotencyClaim | None]:
         """Keeps other requests from an Idempotency-Key; it is free again where the block fails."""
         if key is None:
             yield None
             return
         lock = self.settings.upload_timeout
-        ticket = await run_in_threadpool(self.in_session, idempotency.take_key, tenant=tenant, key=key, lock=lock)
+        claim = await run_in_threadpool(self.in_session, idempotency.claim_key, tenant=tenant, key=key, lock=lock)
         try:
-            yield ticket
+            yield claim
         except BaseException:
-            await run_in_threadpool(self.in_session, idempotency.give_back_key, ticket=ticket)
+            await run_in_threadpool(self.in_session, idempotency.release_key, claim=claim)
             raise
 
     def in_session(self, use_case: Callable[..., Any], *given: Any, actor: Actor | None = None, **named: Any) -> Any:
         """Calls a service with a session of its own, in which somebody acts."""
         with self.sessions() as session:
             if actor is not None:
-                act_as(session, actor)
+                set_actor(session, actor)
             return use_case(session, *given, **named)
 
     @property
@@ -102,8 +102,8 @@ class Resources:
             return found[0].status.is_final
 
         if not await has_ended() and seconds > 0:
-            longest = min(timedelta(seconds=seconds), self.settings.wait_max)
-            await self.waiters.wait_until(job_id, has_ended, longest=longest)
+            timeout = min(timedelta(seconds=seconds), self.settings.wait_max)
+            await self.waiters.wait_until(job_id, has_ended, timeout=timeout)
         return found
 
     async def follow_job(self, job_id: UUID, *, tenant: str, after: int) -> AsyncIterator[ServerSentEvent]:
@@ -115,11 +115,11 @@ class Resources:
                     self.in_session, jobs.list_transitions, job_id=job_id, tenant=tenant, after=after
                 )
                 for row in rows:
-                    yield view_transition(row)
+                    yield present_transition(row)
                     after = row.id
                 if job.status.is_final:
                     return
-                progress = view_progress(job)
+                progress = present_progress(job)
                 if progress and progress != told:
                     told = progress
                     yield ServerSentEvent(event="job.progress", data=progress)

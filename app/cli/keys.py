@@ -80,7 +80,7 @@ def _database_session(settings: Settings) -> Iterator["Session"]:
     """A session on the database of the settings, or of the 'unmask serve' that runs in this folder."""
     from app.db.engine import make_engine, make_sessions
     from app.local.serve import find_database_url
-    from app.services.audit import Actor, act_as
+    from app.services.audit import Actor, set_actor
 
     url = find_database_url(settings)
     if url is None:
@@ -88,7 +88,7 @@ def _database_session(settings: Settings) -> Iterator["Session"]:
     engine = make_engine(url, pool_size=1)
     try:
         with make_sessions(engine)() as session:
-            act_as(session, Actor("command line"))
+            set_actor(session, Actor("command line"))
             yield session
     finally:
         engine.dispose()

@@ -68,11 +68,11 @@ def worker() -> None:
 
 
 @_commands.command()
-def courier() -> None:
+def dispatcher() -> None:
     """Run a process that delivers webhooks."""
-    from app.webhook_dispatcher import run_courier
+    from app.webhook_dispatcher import run_dispatcher
 
-    run_courier(Settings())
+    run_dispatcher(Settings())
 
 
 @_commands.command()

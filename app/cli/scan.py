@@ -54,7 +54,7 @@ class Outcome:
 
     @property
     def exit_code(self) -> ExitCode:
-        """Judged, not evaluated, or failed."""
+        """ScanResult, not evaluated, or failed."""
         if self.job is None or self.job.status is not JobStatus.SUCCEEDED:
             return ExitCode.FAILED
         is_judged = self.job.verdict is not Verdict.NOT_EVALUATED

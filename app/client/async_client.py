@@ -12,7 +12,7 @@ import httpx
 
 from app.client import requests, upload
 from app.client.errors import ApiError, UnreachableError
-from app.client.requests import Call, Model, Page
+from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, ReanalysisRequest
@@ -49,7 +49,7 @@ class AsyncClient:
         """As ``Client.upload``."""
         begun = await self._call(requests.begin_upload(clip))
         with clip.open("rb") as file, suppress(StopIteration):
-            steps = upload.send_pieces(file, begun)
+            steps = upload.send_chunks(file, begun)
             step = next(steps)
             while True:
                 await asyncio.sleep(step.pause_seconds)
@@ -108,7 +108,7 @@ class AsyncClient:
     ) -> None:
         await self._http.aclose()
 
-    async def _pages(self, call: Callable[[str | None], Call[Page]]) -> AsyncIterator[Page]:
+    async def _pages(self, call: Callable[[str | None], ApiRequest[Page]]) -> AsyncIterator[Page]:
         cursor: str | None = None
         while True:
             page = await self._call(call(cursor))
@@ -116,7 +116,7 @@ class AsyncClient:
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def _call(self, call: Call[Model]) -> Model:
+    async def _call(self, call: ApiRequest[Model]) -> Model:
         return requests.parse(call, await self._send(call.method, call.path, **call.arguments))
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:

@@ -14,7 +14,7 @@ import httpx
 
 from app.client import requests, upload
 from app.client.errors import ApiError, UnreachableError
-from app.client.requests import Call, Model, Page
+from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, ReanalysisRequest
@@ -85,7 +85,7 @@ class Client:
         """Sends a clip in pieces, over a line that may break; name its id as a source. Also raises OSError."""
         begun = self._call(requests.begin_upload(clip))
         with clip.open("rb") as file, suppress(StopIteration):
-            steps = upload.send_pieces(file, begun)
+            steps = upload.send_chunks(file, begun)
             step = next(steps)
             while True:
                 time.sleep(step.pause_seconds)
@@ -153,7 +153,7 @@ class Client:
     ) -> None:
         self.close()
 
-    def _pages(self, call: Callable[[str | None], Call[Page]]) -> Iterator[Page]:
+    def _pages(self, call: Callable[[str | None], ApiRequest[Page]]) -> Iterator[Page]:
         cursor: str | None = None
         while True:
             page = self._call(call(cursor))
@@ -161,7 +161,7 @@ class Client:
             if (cursor := page.next_cursor) is None:
                 return
 
-    def _call(self, call: Call[Model]) -> Model:
+    def _call(self, call: ApiRequest[Model]) -> Model:
         return requests.parse(call, self._send(call.method, call.path, **call.arguments))
 
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:

@@ -26,7 +26,7 @@ Page = TypeVar("Page", JobPage, FramePage)
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[Model]):
+class ApiRequest(Generic[Model]):
     """A request, and what its answer is."""
 
     method: str
@@ -35,73 +35,73 @@ class Call(Generic[Model]):
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
-def submit_job(file: BinaryIO, name: str, options: JobOptions | None, idempotency_key: str | None) -> Call[Job]:
+def submit_job(file: BinaryIO, name: str, options: JobOptions | None, idempotency_key: str | None) -> ApiRequest[Job]:
     """Uploads a clip."""
     parts: dict[str, Any] = {"file": (name, file)}
     if options is not None:
         parts["options"] = (None, options.model_dump_json(), "application/json")
-    return Call("POST", "/v1/jobs", Job, {"files": parts, "headers": _key(idempotency_key)})
+    return ApiRequest("POST", "/v1/jobs", Job, {"files": parts, "headers": _key(idempotency_key)})
 
 
-def get_job(job_id: str, wait_seconds: float) -> Call[Job]:
+def get_job(job_id: str, wait_seconds: float) -> ApiRequest[Job]:
     """Reads a job."""
-    return Call("GET", f"/v1/jobs/{job_id}", Job, {"params": {"wait": wait_seconds}})
+    return ApiRequest("GET", f"/v1/jobs/{job_id}", Job, {"params": {"wait": wait_seconds}})
 
 
-def list_jobs(cursor: str | None, filters: dict[str, str]) -> Call[JobPage]:
+def list_jobs(cursor: str | None, filters: dict[str, str]) -> ApiRequest[JobPage]:
     """Reads a page of jobs."""
-    return Call("GET", "/v1/jobs", JobPage, {"params": _page(cursor, **filters)})
+    return ApiRequest("GET", "/v1/jobs", JobPage, {"params": _page(cursor, **filters)})
 
 
-def list_frames(job_id: str, cursor: str | None) -> Call[FramePage]:
+def list_frames(job_id: str, cursor: str | None) -> ApiRequest[FramePage]:
     """Reads a page of frames."""
-    return Call("GET", f"/v1/jobs/{job_id}/frames", FramePage, {"params": _page(cursor)})
+    return ApiRequest("GET", f"/v1/jobs/{job_id}/frames", FramePage, {"params": _page(cursor)})
 
 
 def _page(cursor: str | None, **filters: str) -> dict[str, str]:
     return {"limit": "1000", **filters} | ({"cursor": cursor} if cursor else {})
 
 
-def cancel_job(job_id: str) -> Call[Job]:
+def cancel_job(job_id: str) -> ApiRequest[Job]:
     """Ends a job."""
-    return Call("POST", f"/v1/jobs/{job_id}:cancel", Job)
+    return ApiRequest("POST", f"/v1/jobs/{job_id}:cancel", Job)
 
 
-def add_feedback(job_id: str, feedback: FeedbackRequest) -> Call[Feedback]:
+def add_feedback(job_id: str, feedback: FeedbackRequest) -> ApiRequest[Feedback]:
     """Says what a clip is."""
-    return Call("POST", f"/v1/jobs/{job_id}/feedback", Feedback, _body(feedback))
+    return ApiRequest("POST", f"/v1/jobs/{job_id}/feedback", Feedback, _body(feedback))
 
 
-def submit_source(request: JobRequest, idempotency_key: str | None) -> Call[Job]:
+def submit_source(request: JobRequest, idempotency_key: str | None) -> ApiRequest[Job]:
     """Names a clip that the service has, or can get."""
-    return Call("POST", "/v1/jobs", Job, _body(request) | {"headers": _key(idempotency_key)})
+    return ApiRequest("POST", "/v1/jobs", Job, _body(request) | {"headers": _key(idempotency_key)})
 
 
-def submit_batch(request: BatchRequest, idempotency_key: str | None) -> Call[Batch]:
+def submit_batch(request: BatchRequest, idempotency_key: str | None) -> ApiRequest[Batch]:
     """Names many."""
-    return Call("POST", "/v1/batches", Batch, _body(request) | {"headers": _key(idempotency_key)})
+    return ApiRequest("POST", "/v1/batches", Batch, _body(request) | {"headers": _key(idempotency_key)})
 
 
-def get_batch(batch_id: str) -> Call[Batch]:
+def get_batch(batch_id: str) -> ApiRequest[Batch]:
     """Reads a batch."""
-    return Call("GET", f"/v1/batches/{batch_id}", Batch)
+    return ApiRequest("GET", f"/v1/batches/{batch_id}", Batch)
 
 
-def reanalyze_job(job_id: str, request: ReanalysisRequest) -> Call[Job]:
+def reanalyze_job(job_id: str, request: ReanalysisRequest) -> ApiRequest[Job]:
     """Looks at a clip again."""
-    return Call("POST", f"/v1/jobs/{job_id}:reanalyze", Job, _body(request))
+    return ApiRequest("POST", f"/v1/jobs/{job_id}:reanalyze", Job, _body(request))
 
 
-def begin_upload(clip: Path) -> Call[ClipUploadWithUrl]:
+def begin_upload(clip: Path) -> ApiRequest[ClipUploadWithUrl]:
     """Begins an upload in pieces."""
-    return Call(
+    return ApiRequest(
         "POST", "/v1/uploads", ClipUploadWithUrl, _body(UploadRequest(name=clip.name, bytes=clip.stat().st_size))
     )
 
 
-def get_upload(upload_id: str) -> Call[ClipUpload]:
+def get_upload(upload_id: str) -> ApiRequest[ClipUpload]:
     """Reads an upload."""
-    return Call("GET", f"/v1/uploads/{upload_id}", ClipUpload)
+    return ApiRequest("GET", f"/v1/uploads/{upload_id}", ClipUpload)
 
 
 def _body(request: BaseModel) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def check(response: httpx.Response) -> httpx.Response:
     raise ApiError(problem)
 
 
-def parse(call: Call[Model], response: httpx.Response) -> Model:
+def parse(call: ApiRequest[Model], response: httpx.Response) -> Model:
     """What a call answered. Raises UnreachableError where it is something else."""
     try:
         return call.answer.model_validate_json(response.content)

@@ -9,17 +9,17 @@ import httpx
 from app.client.errors import ApiError, UnreachableError
 from app.schemas.uploads import ClipUploadWithUrl, UploadUrl
 
-PIECE_BYTES = 8 * 2**20
+CHUNK_BYTES = 8 * 2**20
 """Of an upload in pieces: what a broken line costs."""
-PIECE_TRIES = 7
+CHUNK_TRIES = 7
 """How often in a row a piece fails before its upload is given up."""
-PIECE_RETRY_SECONDS = 1.0
+CHUNK_RETRY_SECONDS = 1.0
 """Pause before the first further try, twice as long before each next one: in all more than the half minute after which
 the service lets go of a line that went silent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class UploadStep:
     """A request whose answer decides what comes next."""
 
     method: str
@@ -29,7 +29,7 @@ class Step:
     """Before it is sent."""
 
 
-def send_pieces(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[Step, httpx.Response, None]:
+def send_chunks(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[UploadStep, httpx.Response, None]:
     """Sends a clip to its upload URL, piece by piece (tus 1.0).
 
     Takes the answer to each step, or has its error thrown in: a line that broke and a URL that grew too old are mended
@@ -40,25 +40,25 @@ def send_pieces(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[Step, htt
     while offset < begun.bytes:
         try:
             if is_lost:
-                pause_seconds = PIECE_RETRY_SECONDS * 2 ** (failures - 1)
-                renewed = yield Step("POST", f"/v1/uploads/{begun.id}:renew-url", pause_seconds=pause_seconds)
+                pause_seconds = CHUNK_RETRY_SECONDS * 2 ** (failures - 1)
+                renewed = yield UploadStep("POST", f"/v1/uploads/{begun.id}:renew-url", pause_seconds=pause_seconds)
                 url = UploadUrl.model_validate_json(renewed.content).upload_url
-                answer = yield Step("HEAD", url)
+                answer = yield UploadStep("HEAD", url)
             else:
-                answer = yield Step("PATCH", url, _piece(file, offset))
+                answer = yield UploadStep("PATCH", url, _chunk(file, offset))
                 failures = 0
         except (UnreachableError, ApiError) as error:
             failures += 1
-            if failures == PIECE_TRIES or not _may_pass(error):
+            if failures == CHUNK_TRIES or not _may_pass(error):
                 raise
             is_lost = True
         else:
             offset, is_lost = int(answer.headers["Upload-Offset"]), False
 
 
-def _piece(file: BinaryIO, offset: int) -> dict[str, Any]:
+def _chunk(file: BinaryIO, offset: int) -> dict[str, Any]:
     file.seek(offset)
-    content = file.read(PIECE_BYTES)
+    content = file.read(CHUNK_BYTES)
     if not content:
         raise EOFError(f"The file ends at byte {offset}: it has become shorter since its upload began.")
     kind = "application/offset+octet-stream"

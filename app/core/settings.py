@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     webhook_disable_after: Seconds = timedelta(days=5)
     """A webhook endpoint that only fails for so long is disabled: it is not coming back."""
     webhook_concurrency: Annotated[int, Field(gt=0)] = 16
-    """Webhooks that a courier has on their way at a time: it waits more than it computes."""
+    """Webhooks that a dispatcher has on their way at a time: it waits more than it computes."""
     webhook_endpoint_concurrency: Annotated[int, Field(gt=0)] = 4
     """Of these to one endpoint: one that hangs must not hold up the others."""
     webhook_retention: Seconds = timedelta(days=30)

@@ -28,9 +28,11 @@ class Base(DeclarativeBase):
     }
 
 
-def words(kind: type[StrEnum]) -> Enum:
+def enum_column(kind: type[StrEnum]) -> Enum:
     """Stored as text with its value; a check in Python, so that a new word needs no migration."""
-    return Enum(kind, native_enum=False, length=32, values_callable=lambda words: [word.value for word in words])
+    return Enum(
+        kind, native_enum=False, length=32, values_callable=lambda members: [member.value for member in members]
+    )
 
 
 def make_engine(database_url: str, *, pool_size: int = 20) -> Engine:
@@ -48,13 +50,13 @@ def make_sessions(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine, expire_on_commit=False)
 
 
-def database_time(session: Session) -> datetime:
+def db_now(session: Session) -> datetime:
     """The database's clock, the only one that leases are measured by."""
     now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     return now
 
 
-def lock(session: Session, name: str) -> None:
+def advisory_lock(session: Session, name: str) -> None:
     """Until the transaction ends, nobody else has the lock of this name; the SHA-256 of a clip guards its file."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 

@@ -53,7 +53,7 @@ def resolve(host: str) -> list[str]:
     return list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found))
 
 
-class Guard:
+class EgressPolicy:
     """Decides where the service may connect to.
 
     Args:
@@ -95,7 +95,7 @@ class Guard:
             raise EgressRefusedError("Give an https:// URL on port 443.")
         return parts
 
-    def find_address(self, host: str, *, port: int, is_tls: bool) -> str:
+    def resolve_checked(self, host: str, *, port: int, is_tls: bool) -> str:
         """The address to connect to: of a public host, or of an allowed network. Raises EgressRefusedError."""
         literal = _parse_address(host)
         try:
@@ -158,11 +158,11 @@ class _Deadline(httpcore.NetworkStream):
         return left if timeout is None else min(left, timeout)
 
 
-class _GuardedBackend(httpcore.NetworkBackend):
-    """Connects where the guard lets it."""
+class _CheckedBackend(httpcore.NetworkBackend):
+    """Connects where the egress lets it."""
 
-    def __init__(self, guard: Guard, *, is_tls: bool, end: float) -> None:
-        self._guard, self._is_tls, self._end = guard, is_tls, end
+    def __init__(self, egress: EgressPolicy, *, is_tls: bool, end: float) -> None:
+        self._egress, self._is_tls, self._end = egress, is_tls, end
 
     def connect_tcp(
         self,
@@ -172,38 +172,38 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        address = self._guard.find_address(host, port=port, is_tls=self._is_tls)
-        stream = self._guard.backend.connect_tcp(address, port, timeout, local_address, socket_options)
+        address = self._egress.resolve_checked(host, port=port, is_tls=self._is_tls)
+        stream = self._egress.backend.connect_tcp(address, port, timeout, local_address, socket_options)
         return _Deadline(stream, self._end)
 
 
 @contextmanager
-def send(
-    guard: Guard,
+def send_request(
+    egress: EgressPolicy,
     method: str,
     url: str,
     *,
     headers: Mapping[str, str],
     content: bytes = b"",
-    longest: timedelta,
+    timeout: timedelta,
 ) -> Iterator[httpcore.Response]:
     """Sends one request over a connection of its own; redirects are not followed, no proxy is asked.
 
     Args:
-        guard: Where connections may go.
+        egress: Where connections may go.
         method: As ``POST``.
         url: Where to.
         headers: ``Host`` is added.
         content: The body.
-        longest: Time for everything, name lookup aside; the response's body must be read within it.
+        timeout: Time for everything, name lookup aside; the response's body must be read within it.
 
     Raises:
-        EgressRefusedError: The guard does not let it.
+        EgressRefusedError: The egress does not let it.
         httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError: It did not work.
     """
-    parts = guard.check_url(url)
-    seconds = longest.total_seconds()
-    guarded = _GuardedBackend(guard, is_tls=parts.scheme == "https", end=time.monotonic() + seconds)
+    parts = egress.check_url(url)
+    seconds = timeout.total_seconds()
+    guarded = _CheckedBackend(egress, is_tls=parts.scheme == "https", end=time.monotonic() + seconds)
     limits = {"connect": min(_CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
     with httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=guarded) as pool:
         sent = {"Host": parts.netloc, "Connection": "close", **headers}

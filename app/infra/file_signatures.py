@@ -21,7 +21,7 @@ def is_video(head: bytes) -> bool:
     return any(head[at : at + 1] == b"G" == head[at + step : at + step + 1] for at, step in _TS_PACKETS)
 
 
-def check_head(head: bytes) -> None:
+def require_video_signature(head: bytes) -> None:
     """Raises UnsupportedMediaError where a file that starts so is no video."""
     if not head:
         raise UnsupportedMediaError("The clip has no bytes. Send the video file itself.")

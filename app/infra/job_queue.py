@@ -1,4 +1,4 @@
-"""The doorbell: tells the workers that a job waits. It may be lost; the sweep rings again."""
+"""The notifier: tells the workers that a job waits. It may be lost; the sweep rings again."""
 
 import queue
 import threading
@@ -16,7 +16,7 @@ from app.core.logging import make_logger
 TASK_ANALYZE = "unmask.analyze"
 QUEUE_ANALYZE = "analyze"
 
-_RING_TIMEOUT_SECONDS = 1.0
+_PUBLISH_TIMEOUT_SECONDS = 1.0
 
 
 def make_celery(redis_url: str, **settings: Any) -> Celery:
@@ -35,20 +35,20 @@ def make_celery(redis_url: str, **settings: Any) -> Celery:
     return celery
 
 
-class Doorbell:
+class JobNotifier:
     """Rings from a thread of its own: a Redis that hangs delays nobody who calls ``ring``."""
 
     def __init__(self, redis_url: str) -> None:
         timeouts = {
-            "socket_timeout": _RING_TIMEOUT_SECONDS,
-            "socket_connect_timeout": _RING_TIMEOUT_SECONDS,
+            "socket_timeout": _PUBLISH_TIMEOUT_SECONDS,
+            "socket_connect_timeout": _PUBLISH_TIMEOUT_SECONDS,
         }
         self._celery = make_celery(redis_url, broker_transport_options=timeouts)
         self._redis = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), **timeouts)
         self._waiting: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
         self._is_given_up = False
-        self._thread = threading.Thread(target=self._relay, name="doorbell", daemon=True)
-        self._log = make_logger(part="doorbell")
+        self._thread = threading.Thread(target=self._relay, name="job-notifier", daemon=True)
+        self._log = make_logger(part="job_notifier")
 
     def start(self) -> None:
         """Starts the thread."""
@@ -57,13 +57,13 @@ class Doorbell:
     def stop(self) -> None:
         """Sends what waits, as long as Redis answers, and ends the thread."""
         self._waiting.put(None)
-        self._thread.join(timeout=3 * _RING_TIMEOUT_SECONDS)
+        self._thread.join(timeout=3 * _PUBLISH_TIMEOUT_SECONDS)
         self._is_given_up = True
-        self._thread.join(timeout=3 * _RING_TIMEOUT_SECONDS)
+        self._thread.join(timeout=3 * _PUBLISH_TIMEOUT_SECONDS)
         self._celery.close()
         self._redis.close()
 
-    def ring(self, job_id: UUID) -> None:
+    def notify(self, job_id: UUID) -> None:
         """Announces a queued job. Returns at once, whatever Redis does."""
         self._waiting.put(job_id)
 
@@ -74,7 +74,7 @@ class Doorbell:
         except RedisError:
             return False
 
-    def is_silent(self) -> bool:
+    def is_queue_empty(self) -> bool:
         """True where no announcement waits for a worker: then jobs that still wait must be announced again."""
         try:
             return self._redis.llen(QUEUE_ANALYZE) == 0
@@ -87,4 +87,4 @@ class Doorbell:
                 self._celery.send_task(TASK_ANALYZE, args=[str(job_id)], queue=QUEUE_ANALYZE, retry=False)
             except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
                 # The job is safe in Postgres; the sweep rings again.
-                self._log.warning("doorbell_lost", job_id=str(job_id), error=str(error))
+                self._log.warning("queue_publish_failed", job_id=str(job_id), error=str(error))

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from app.infra.durable_files import _as_storage_error, _move, _sweep, _sync
 
 
-class PieceEnd:
+class ChunkWriter:
     """Where the next piece of a clip goes."""
 
     def __init__(self, file: FileIO) -> None:
@@ -48,7 +48,7 @@ class PartialClips:
             return 0
 
     @contextmanager
-    def open_end(self, name: str) -> Iterator["PieceEnd"]:
+    def open_for_append(self, name: str) -> Iterator["ChunkWriter"]:
         """The end of a clip, for one writer; what was written is on the disk afterwards.
 
         Raises BlockingIOError: another one writes.
@@ -56,7 +56,7 @@ class PartialClips:
         with (self._root / name).open("ab", buffering=0) as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:
-                yield PieceEnd(file)
+                yield ChunkWriter(file)
             finally:
                 _sync(file.fileno())
 

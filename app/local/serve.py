@@ -46,7 +46,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     # A start is finished before it is undone: a server that is interrupted half-way is one that nobody stops.
     stop = Stop.on_signals()
     with _environment(settings, say) as environment:
-        commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "courier")}
+        commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "webhooks")}
         supervisor = Supervisor(commands, environment, stop)
         url = f"http://{settings.api_host}:{settings.api_port}"
         say(f"Unmask runs at {url}  (documentation: {url}/docs). Ctrl-C stops it.")

@@ -14,7 +14,7 @@ from app.core.shutdown import Stop
 
 _GRACE_SECONDS = 30.0
 """How long a child may take to stop before it is killed; longer than a worker's drain."""
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _QUICK_SECONDS = 30.0
 _QUICK_DEATHS_MAX = 3
 """A child that dies so often within seconds of its start will not get better by itself."""
@@ -54,12 +54,12 @@ class Supervisor:
         try:
             while not self._stop.is_requested:
                 for child in self._children:
-                    self._look_after(child)
-                time.sleep(_LOOK_SECONDS)
+                    self._supervise(child)
+                time.sleep(_POLL_SECONDS)
         finally:
             self._stop_all()
 
-    def _look_after(self, child: _Child) -> None:
+    def _supervise(self, child: _Child) -> None:
         now = time.monotonic()
         if child.process is None:
             if now >= child.restart_at:

@@ -3,7 +3,7 @@
 from sqlalchemy.orm import Session
 
 from app.core.enums import FailureCode, JobStatus
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import jobs as job_queries
 from app.db.tables.jobs import Job
 
@@ -12,7 +12,7 @@ def requeue_lost_jobs(session: Session, *, max_attempts: int) -> list[Job]:
     """Queues the jobs whose lease ran out again, or fails those that lost too many workers."""
     with session.begin():
         lost = job_queries.list_expired(session)
-        now = database_time(session)
+        now = db_now(session)
         for job in lost:
             job.lost_attempts += 1
             worker = job.lease_owner
@@ -29,6 +29,6 @@ def expire_late_jobs(session: Session) -> list[Job]:
     """Ends the jobs that did not start before their deadline."""
     with session.begin():
         late = job_queries.list_late(session)
-        now = database_time(session)
+        now = db_now(session)
         session.add_all(job.move_to(JobStatus.EXPIRED, at=now) for job in late)
         return list(late)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from app.core.enums import EventType
 from app.core.logging import make_logger
 from app.core.settings import Settings
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import audit as audit_queries
 from app.db.queries import jobs as job_queries
 from app.db.queries import uploads as upload_queries
@@ -18,9 +18,9 @@ from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage
 from app.services import audit
-from app.services.deletion import bury, forget_clip, forget_upload
+from app.services.deletion import delete_clip_if_unreferenced, delete_upload_files, mark_deleted
 
-_A_SWEEP = 100
+_ROWS_PER_SWEEP = 100
 """Jobs, or files, that one sweep looks at: it must not hold up the search for lost jobs."""
 _ORPHAN_AGE = timedelta(hours=1)
 """A younger file may be one whose job is being written."""
@@ -38,11 +38,13 @@ class Retention:
     def __call__(self, session: Session) -> None:
         """One round."""
         settings = self._settings
-        self._delete_ended(session, "clip_deleted", _let_go, older_than=settings.clip_retention, with_clip=True)
+        self._delete_ended(session, "clip_deleted", release_clip, older_than=settings.clip_retention, with_clip=True)
         if settings.result_retention is not None:
-            self._delete_ended(session, "job_deleted", bury, older_than=settings.result_retention, with_clip=False)
+            self._delete_ended(
+                session, "job_deleted", mark_deleted, older_than=settings.result_retention, with_clip=False
+            )
         with session.begin():
-            webhook_queries.delete_old(session, older_than=settings.webhook_retention, limit=_A_SWEEP)
+            webhook_queries.delete_old(session, older_than=settings.webhook_retention, limit=_ROWS_PER_SWEEP)
         self._delete_uploads(session)
         with session.begin():
             audit_queries.delete_audit_events(session, older_than=settings.audit_retention)
@@ -52,11 +54,11 @@ class Retention:
 
     def _delete_uploads(self, session: Session) -> None:
         with session.begin():
-            expired = upload_queries.list_expired_uploads(session, limit=_A_SWEEP)
+            expired = upload_queries.list_expired_uploads(session, limit=_ROWS_PER_SWEEP)
             for upload in expired:
                 session.delete(upload)
         for upload in expired:
-            forget_upload(session, self._storage, upload)
+            delete_upload_files(session, self._storage, upload)
 
     def _delete_ended(
         self,
@@ -69,28 +71,28 @@ class Retention:
     ) -> None:
         """Deletes of jobs that ended long ago; their clips after the commit."""
         with session.begin():
-            jobs = job_queries.list_ended(session, older_than=older_than, with_clip=with_clip, limit=_A_SWEEP)
+            jobs = job_queries.list_ended(session, older_than=older_than, with_clip=with_clip, limit=_ROWS_PER_SWEEP)
             for job in jobs:
                 delete(session, job)
         for job in jobs:
-            forget_clip(session, self._storage, job.clip_sha256)
+            delete_clip_if_unreferenced(session, self._storage, job.clip_sha256)
             self._log.info(event, job_id=job.public_id)
 
     def _delete_orphans(self, session: Session) -> None:
         """Clips that a process left which died between the disk and the database; some are looked at in each round."""
-        stored = list(islice(self._stored, _A_SWEEP))
+        stored = list(islice(self._stored, _ROWS_PER_SWEEP))
         if not stored:
             self._stored = self._storage.list_clips(older_than=_ORPHAN_AGE)
             return
         with session.begin():
             used = job_queries.list_used_clips(session, stored)
         for sha256 in set(stored) - used:
-            forget_clip(session, self._storage, sha256)
+            delete_clip_if_unreferenced(session, self._storage, sha256)
             self._log.warning("orphan_deleted", clip_sha256=sha256)
 
 
-def _let_go(session: Session, job: Job) -> None:
+def release_clip(session: Session, job: Job) -> None:
     """The job holds its clip no longer; its result stays."""
-    job.clip_deleted_at = database_time(session)
-    audit.note(session, "clip.deleted", job.public_id, tenant=job.tenant)
+    job.clip_deleted_at = db_now(session)
+    audit.record(session, "clip.deleted", job.public_id, tenant=job.tenant)
     webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)

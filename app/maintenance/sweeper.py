@@ -1,4 +1,4 @@
-"""The safety net: brings back jobs whose worker vanished, and rings for jobs whose doorbell was lost."""
+"""The safety net: brings back jobs whose worker vanished, and rings for jobs whose notifier was lost."""
 
 import threading
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from app.core.enums import JobStatus
 from app.core.logging import make_logger
 from app.db.queries import idempotency as idempotency_queries
 from app.db.queries import jobs as job_queries
-from app.infra.job_queue import Doorbell
+from app.infra.job_queue import JobNotifier
 from app.maintenance.lost_jobs import expire_late_jobs, requeue_lost_jobs
 from app.services.batches import complete_batches
 
 _KEYS_ARE_KEPT = timedelta(days=1)
 """How long an Idempotency-Key is remembered: longer than any client repeats a request."""
-_RINGS_A_SWEEP = 100
+_NOTIFICATIONS_PER_SWEEP = 100
 """Enough to wake every worker of a large installation; they claim in order, whatever the message says."""
 
 
@@ -26,14 +26,14 @@ class Sweeper:
     def __init__(
         self,
         sessions: sessionmaker[Session],
-        doorbell: Doorbell,
+        notifier: JobNotifier,
         *,
         interval: timedelta,
         max_attempts: int,
         also: Callable[[Session], None] = lambda _session: None,
     ) -> None:
         self._sessions = sessions
-        self._doorbell = doorbell
+        self._doorbell = notifier
         self._interval = interval
         self._max_attempts = max_attempts
         self._also = also
@@ -54,23 +54,23 @@ class Sweeper:
         """One round."""
         with self._sessions() as session:
             for job in requeue_lost_jobs(session, max_attempts=self._max_attempts):
-                self._log.warning("job_lost_its_worker", job_id=job.public_id, attempt=job.attempt, status=job.status)
+                self._log.warning("lease_expired", job_id=job.public_id, attempt=job.attempt, status=job.status)
                 if job.status is JobStatus.QUEUED:
-                    self._doorbell.ring(job.id)
+                    self._doorbell.notify(job.id)
         with self._sessions() as session:
             for job in expire_late_jobs(session):
                 self._log.info("job_expired", job_id=job.public_id)
         with self._sessions() as session, session.begin():
             idempotency_queries.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
-            waiting = job_queries.list_queued_ids(session, older_than=self._interval, limit=_RINGS_A_SWEEP)
+            waiting = job_queries.list_queued_ids(session, older_than=self._interval, limit=_NOTIFICATIONS_PER_SWEEP)
         with self._sessions() as session:
             for batch in complete_batches(session):
                 self._log.info("batch_completed", batch_id=batch.id, status=batch.status)
         with self._sessions() as session:
             self._also(session)
-        if waiting and self._doorbell.is_silent():
+        if waiting and self._doorbell.is_queue_empty():
             for job_id in waiting:
-                self._doorbell.ring(job_id)
+                self._doorbell.notify(job_id)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval.total_seconds()):

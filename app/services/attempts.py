@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.core.enums import EventType, FailureCode, JobStatus, Phase
-from app.db.engine import database_time, lock
+from app.db.engine import advisory_lock, db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import results as result_queries
 from app.db.queries.webhook_outbox import add_job_event
@@ -18,7 +18,7 @@ from app.db.tables.results import Result
 from app.infra.clip_storage import ClipStorage, Upload
 from app.schemas.policies import Calibration
 from app.services import policies
-from app.services.reanalysis import tell_of_change
+from app.services.reanalysis import emit_verdict_changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Attempt:
     clip_url: str | None
     model: str | None
     """The installed model that was asked for; None: the worker's default."""
-    may_reuse: bool
+    allow_reuse: bool
     """Whether a finished result for the same bytes will do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AttemptResult:
     """What a detector found, ready to be stored."""
 
     payload: dict[str, Any]
@@ -57,7 +57,7 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
         job = job_queries.find_next_queued(session)
         if job is None:
             return None
-        now = database_time(session)
+        now = db_now(session)
         job.attempt += 1
         session.add(job.move_to(JobStatus.RUNNING, at=now, worker=worker))
         job.lease_owner, job.lease_until = worker, now + lease
@@ -70,7 +70,7 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
             clip_sha256=job.clip_sha256,
             clip_url=job.clip_url,
             model=job.model,
-            may_reuse=job.may_reuse,
+            allow_reuse=job.allow_reuse,
         )
 
 
@@ -101,7 +101,7 @@ def keep_fetched(session: Session, storage: ClipStorage, attempt: Attempt, uploa
         if job is None:
             return None
         job.clip_sha256, job.clip_bytes = sha256, upload.size_bytes
-        lock(session, sha256)
+        advisory_lock(session, sha256)
         storage.keep(upload, sha256)
         return sha256
 
@@ -116,17 +116,17 @@ def reuse_result(session: Session, attempt: Attempt, *, detector_sha256: str) ->
     """
     with session.begin():
         job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
-        twin = job and result_queries.find_twin(session, job, detector_sha256=detector_sha256)
-        if job is None or twin is None:
+        reusable = job and result_queries.find_reusable_result(session, job, detector_sha256=detector_sha256)
+        if job is None or reusable is None:
             return False
-        assert twin.result  # it was found by it
-        job.deduplicated_from = twin.deduplicated_from or twin.id
-        _end_with(session, job, twin.result, attempt)
-        result_queries.copy_frames(session, twin, job)
+        assert reusable.result  # it was found by it
+        job.deduplicated_from = reusable.deduplicated_from or reusable.id
+        _end_with(session, job, reusable.result, attempt)
+        result_queries.copy_frames(session, reusable, job)
         return True
 
 
-def succeed(session: Session, attempt: Attempt, found: Found) -> bool:
+def succeed(session: Session, attempt: Attempt, found: AttemptResult) -> bool:
     """Stores the result, judged by the job's policy. False: the attempt came too late, nothing was stored."""
     with session.begin():
         job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
@@ -141,9 +141,9 @@ def succeed(session: Session, attempt: Attempt, found: Found) -> bool:
 
 
 def _end_with(session: Session, job: Job, result: Result, attempt: Attempt) -> None:
-    policies.give_result(session, job, result)
-    session.add(job.move_to(JobStatus.SUCCEEDED, at=database_time(session), worker=attempt.worker))
-    tell_of_change(session, job)
+    policies.attach_result(session, job, result)
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=db_now(session), worker=attempt.worker))
+    emit_verdict_changed(session, job)
 
 
 def fail(session: Session, attempt: Attempt, *, code: FailureCode, message: str, retryable: bool) -> bool:
@@ -165,6 +165,6 @@ def _move(session: Session, attempt: Attempt, status: JobStatus) -> Job | None:
     """The fence: moves the job if the attempt still owns it."""
     job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
     if job is not None:
-        now = database_time(session)
+        now = db_now(session)
         session.add(job.move_to(status, at=now, worker=attempt.worker))
     return job

@@ -21,15 +21,15 @@ class Actor:
 
 
 SERVICE = Actor("service")
-"""Who acts where nobody asked: retention, courier."""
+"""Who acts where nobody asked: retention, dispatcher."""
 
 
-def act_as(session: Session, actor: Actor) -> None:
+def set_actor(session: Session, actor: Actor) -> None:
     """Says who acts in a session from now on."""
     session.info[_ACTOR] = actor
 
 
-def note(session: Session, action: str, target: str, *, tenant: str) -> None:
+def record(session: Session, action: str, target: str, *, tenant: str) -> None:
     """Notes a change, in the caller's transaction.
 
     Args:

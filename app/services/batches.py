@@ -17,45 +17,58 @@ from app.schemas.batches import Batch as BatchView
 from app.schemas.batches import BatchRequest
 from app.schemas.submissions import JobRequest
 from app.services import audit
-from app.services.idempotency import Ticket, fingerprint_of, use_key
-from app.services.submissions import Intake, Origin, Submitter, _check_request, _find_clip, _hold_all, add_job
+from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
+from app.services.submissions import (
+    JobLinks,
+    SubmissionContext,
+    Submitter,
+    add_job,
+    check_request,
+    find_clip,
+    lock_all_references,
+)
 
 
 def submit_batch(
-    session: Session, intake: Intake, submitter: Submitter, *, request: BatchRequest, ticket: Ticket | None = None
+    session: Session,
+    context: SubmissionContext,
+    submitter: Submitter,
+    *,
+    request: BatchRequest,
+    claim: IdempotencyClaim | None = None,
 ) -> UUID:
     """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
     fingerprint = fingerprint_of(request.model_dump_json(), None)
-    if ticket and ticket.is_used:
-        return ticket.batch_of(fingerprint)
+    if claim and claim.is_used:
+        return claim.batch_of(fingerprint)
     for index, item in enumerate(request.items):
         with _pointing(index):
-            _check_request(intake, item)
+            check_request(context, item)
     with session.begin():
         batch = Batch(id=uuid7(), tenant=submitter.tenant)
         session.add(batch)
         session.flush()
-        hooks = _hold_all(session, request.items, tenant=submitter.tenant)
+        endpoint_ids = lock_all_references(session, request.items, tenant=submitter.tenant)
         jobs = []
         for index, item in enumerate(request.items):
-            origin = Origin(batch.tenant, batch.id, webhook_endpoint_id=hooks.get(item.options.webhook_url))
+            links = JobLinks(batch.tenant, batch.id, webhook_endpoint_id=endpoint_ids.get(item.options.webhook_url))
             with _pointing(index):
-                jobs.append(_add_item(session, intake, origin, item))
-        if ticket:
-            use_key(session, ticket, batch_id=batch.id, fingerprint=fingerprint)
-        audit.note(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
+                jobs.append(_add_item(session, context, links, item))
+        if claim:
+            bind_key(session, claim, batch_id=batch.id, fingerprint=fingerprint)
+        audit.record(session, "batch.submitted", batch.public_id, tenant=submitter.tenant)
         submitter.charge(len(jobs))
     for job in jobs:
-        intake.doorbell.ring(job.id)
+        context.notifier.notify(job.id)
     return batch.id
 
 
-def _add_item(session: Session, intake: Intake, origin: Origin, item: JobRequest) -> Job:
+def _add_item(session: Session, context: SubmissionContext, links: JobLinks, item: JobRequest) -> Job:
     options = item.options
     if "priority" not in options.model_fields_set:
         options = options.model_copy(update={"priority": Priority.BATCH})
-    clip = _find_clip(session, item.source, tenant=origin.tenant)
-    return add_job(session, intake, origin, clip, options)
+    clip = find_clip(session, item.source, tenant=links.tenant)
+    return add_job(session, context, links, clip, options)
 
 
 @contextmanager

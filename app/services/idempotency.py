@@ -14,7 +14,7 @@ from app.schemas.submissions import JobOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class IdempotencyClaim:
     """What a request may do with its key: submit a job, or learn which job it has submitted before."""
 
     tenant: str
@@ -45,42 +45,45 @@ class Ticket:
         return found
 
 
-def take_key(session: Session, *, tenant: str, key: str, lock: timedelta) -> Ticket:
+def claim_key(session: Session, *, tenant: str, key: str, lock: timedelta) -> IdempotencyClaim:
     """Takes a key for a request, before its body is read.
 
     Raises IdempotencyInProgressError: another request has it in hand.
     """
     token = uuid7()
     with session.begin():
-        row = idempotency_queries.take_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
-        ticket = Ticket(tenant, key, token, row.job_id, row.batch_id, row.fingerprint)
-        if not ticket.is_used and row.token != token:
+        row = idempotency_queries.claim_idempotency_key(session, tenant=tenant, key=key, token=token, lock=lock)
+        claim = IdempotencyClaim(tenant, key, token, row.job_id, row.batch_id, row.fingerprint)
+        if not claim.is_used and row.token != token:
             raise IdempotencyInProgressError(
                 "A request with this Idempotency-Key is on its way. Wait for its answer, or try again.",
                 retry_after_seconds=1,
             )
-        return ticket
+        return claim
 
 
-def use_key(
-    session: Session, ticket: Ticket, *, fingerprint: str, job_id: UUID | None = None, batch_id: UUID | None = None
+def bind_key(
+    session: Session,
+    claim: IdempotencyClaim,
+    *,
+    fingerprint: str,
+    job_id: UUID | None = None,
+    batch_id: UUID | None = None,
 ) -> None:
     """Ties a key to the job or the batch that was just made, in its transaction.
 
     Raises IdempotencyInProgressError: the request took so long that another one has the key now.
     """
-    row = idempotency_queries.find_idempotency_key(session, tenant=ticket.tenant, key=ticket.key, token=ticket.token)
+    row = idempotency_queries.find_idempotency_key(session, tenant=claim.tenant, key=claim.key, token=claim.token)
     if row is None:
         raise IdempotencyInProgressError("Another request with this Idempotency-Key has overtaken this one.")
     row.job_id, row.batch_id, row.fingerprint = job_id, batch_id, fingerprint
 
 
-def give_back_key(session: Session, ticket: Ticket) -> None:
+def release_key(session: Session, claim: IdempotencyClaim) -> None:
     """Frees a key whose request failed, so that it can be sent again at once."""
     with session.begin():
-        row = idempotency_queries.find_idempotency_key(
-            session, tenant=ticket.tenant, key=ticket.key, token=ticket.token
-        )
+        row = idempotency_queries.find_idempotency_key(session, tenant=claim.tenant, key=claim.key, token=claim.token)
         if row is not None and row.job_id is None and row.batch_id is None:
             session.delete(row)
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import EventType, JobStatus
 from app.core.errors import GoneError, NoResultError, NotCancelableError, NotFoundError
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import results as result_queries
 from app.db.queries.webhook_outbox import add_job_event
@@ -28,7 +28,7 @@ def get_job(session: Session, job_id: UUID, *, tenant: str) -> tuple[Job, int | 
         GoneError: It was deleted.
     """
     with session.begin():
-        job = existing(job_queries.find_job(session, job_id, tenant=tenant))
+        job = require_job(job_queries.find_job(session, job_id, tenant=tenant))
         is_queued = job.status is JobStatus.QUEUED
         return job, job_queries.count_queued_before(session, job) if is_queued else None
 
@@ -86,10 +86,10 @@ def list_transitions(session: Session, job_id: UUID, *, tenant: str, after: int)
 def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, feedback: FeedbackRequest) -> Feedback:
     """Notes what a person says of a job's clip and tells the webhooks. Raises NotFoundError, GoneError."""
     with session.begin():
-        job = existing(job_queries.find_job(session, job_id, tenant=tenant))
-        row = Feedback(job_id=job.id, key_id=key_id, created_at=database_time(session), **dict(feedback))
+        job = require_job(job_queries.find_job(session, job_id, tenant=tenant))
+        row = Feedback(job_id=job.id, key_id=key_id, created_at=db_now(session), **dict(feedback))
         session.add(row)
-        audit.note(session, "feedback.added", job.public_id, tenant=tenant)
+        audit.record(session, "feedback.added", job.public_id, tenant=tenant)
         add_job_event(session, job.id, EventType.JOB_FEEDBACK, {"label": feedback.label, "category": feedback.category})
         return row
 
@@ -97,7 +97,7 @@ def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, fe
 def list_feedback(session: Session, job_id: UUID, *, tenant: str) -> Sequence[Feedback]:
     """What was said of a job's clip. Raises NotFoundError, GoneError."""
     with session.begin():
-        return job_queries.list_feedback(session, existing(job_queries.find_job(session, job_id, tenant=tenant)).id)
+        return job_queries.list_feedback(session, require_job(job_queries.find_job(session, job_id, tenant=tenant)).id)
 
 
 def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
@@ -108,11 +108,11 @@ def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
         NotCancelableError: The job has ended.
     """
     with session.begin():
-        job = existing(job_queries.find_job_for_update(session, job_id, tenant=tenant))
+        job = require_job(job_queries.find_job_for_update(session, job_id, tenant=tenant))
         if job.status.is_final:
             raise NotCancelableError(f"The job has ended already: it is {job.status}.")
-        session.add(job.move_to(JobStatus.CANCELED, at=database_time(session)))
-        audit.note(session, "job.canceled", job.public_id, tenant=tenant)
+        session.add(job.move_to(JobStatus.CANCELED, at=db_now(session)))
+        audit.record(session, "job.canceled", job.public_id, tenant=tenant)
 
 
 def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: str) -> None:
@@ -123,14 +123,14 @@ def delete_job(session: Session, storage: ClipStorage, job_id: UUID, *, tenant: 
         GoneError: It was deleted before.
     """
     with session.begin():
-        job = existing(job_queries.find_job_for_update(session, job_id, tenant=tenant))
+        job = require_job(job_queries.find_job_for_update(session, job_id, tenant=tenant))
         if not job.status.is_final:
-            session.add(job.move_to(JobStatus.CANCELED, at=database_time(session)))
-        deletion.bury(session, job)
-    deletion.forget_clip(session, storage, job.clip_sha256)
+            session.add(job.move_to(JobStatus.CANCELED, at=db_now(session)))
+        deletion.mark_deleted(session, job)
+    deletion.delete_clip_if_unreferenced(session, storage, job.clip_sha256)
 
 
-def existing(job: Job | None) -> Job:
+def require_job(job: Job | None) -> Job:
     """The job, if it is one that was not deleted. Raises NotFoundError, GoneError."""
     if job is None:
         raise NotFoundError(_NO_JOB)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import Scope
 from app.core.errors import NotFoundError
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import keys as key_queries
 from app.db.tables.keys import ApiKey
 from app.services import audit
@@ -71,7 +71,7 @@ def create_key(
     """Makes a key; returns it with the text that clients send, which cannot be had again."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     with session.begin():
-        expires_at = database_time(session) + request.lifetime if request.lifetime else None
+        expires_at = db_now(session) + request.lifetime if request.lifetime else None
         key = ApiKey(
             id=key_id,
             tenant=tenant,
@@ -82,7 +82,7 @@ def create_key(
             **_limits_of(request),
         )
         session.add(key)
-        audit.note(session, "key.created", key_id, tenant=tenant)
+        audit.record(session, "key.created", key_id, tenant=tenant)
     return key, f"{_PREFIX}_{key_id}_{secret}"
 
 
@@ -105,8 +105,8 @@ def revoke_key(session: Session, key_id: str) -> None:
         key = key_queries.find_key(session, key_id)
         if key is None:
             raise NotFoundError(f"There is no key {key_id!r}. 'unmask keys list' shows their ids.")
-        key.revoked_at = key.revoked_at or database_time(session)
-        audit.note(session, "key.revoked", key_id, tenant=key.tenant)
+        key.revoked_at = key.revoked_at or db_now(session)
+        audit.record(session, "key.revoked", key_id, tenant=key.tenant)
 
 
 def authenticate(session: Session, presented: str, *, pepper: str) -> Principal | None:
@@ -119,7 +119,7 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
         key = key_queries.find_key(session, key_id)
         # An unknown id takes as long as a wrong secret.
         is_right = hmac.compare_digest(_digest(secret, pepper), key.digest if key else bytes(32))
-        now = database_time(session)
+        now = db_now(session)
         if key is None or not is_right or key.revoked_at or (key.expires_at and key.expires_at <= now):
             return None
         if key.last_used_at is None or now - key.last_used_at > _USE_IS_NOTED_EVERY:

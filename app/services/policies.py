@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import Verdict
 from app.core.errors import FieldError, InvalidRequestError, NotFoundError
-from app.db.engine import lock
+from app.db.engine import advisory_lock
 from app.db.queries import policies as policy_queries
 from app.db.queries import results as result_queries
 from app.db.tables.jobs import Job
@@ -24,7 +24,7 @@ from app.schemas.policies import (
     SimulationRequest,
 )
 from app.services import audit
-from app.services.verdicts import _actions_of, _verdict, apply, judge
+from app.services.verdicts import _actions_of, _verdict, apply, decide
 
 _EXAMPLES_MAX = 100
 
@@ -44,10 +44,10 @@ def find_for_job(session: Session, name: str | None, *, tenant: str) -> Policy |
 def create_policy(session: Session, *, tenant: str, request: PolicyRequest) -> Policy:
     """Adds a policy, or the next version of the one with this name."""
     with session.begin():
-        lock(session, f"policy {tenant} {request.name}")
+        advisory_lock(session, f"policy {tenant} {request.name}")
         policy = Policy(tenant=tenant, **request.model_dump(mode="json"))
         policy_queries.add_policy(session, policy)
-        audit.note(session, "policy.created", policy.public_id, tenant=tenant)
+        audit.record(session, "policy.created", policy.public_id, tenant=tenant)
         return policy
 
 
@@ -102,11 +102,11 @@ def simulate(session: Session, policy_id: UUID, *, tenant: str, request: Simulat
         )
 
 
-def give_result(session: Session, job: Job, result: Result) -> None:
+def attach_result(session: Session, job: Job, result: Result) -> None:
     """Gives a job the result of another one, or a new one without a job, judged by the job's own policy."""
     stored = result_queries.get_calibration(session, result.calibration_sha256)
     policy = policy_queries.find_policy(session, job.policy_id, tenant=job.tenant) if job.policy_id else None
-    judged = judge(result.payload, Calibration.model_validate(stored.payload), policy)
+    judged = decide(result.payload, Calibration.model_validate(stored.payload), policy)
     job.verdict = judged["verdict"]
     session.add(
         Result(

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import EventType, JobStatus
 from app.core.errors import GoneError
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import policies as policy_queries
 from app.db.queries import results as result_queries
@@ -16,19 +16,19 @@ from app.db.tables.results import Result
 from app.schemas.jobs import ReanalysisRequest
 from app.schemas.submissions import JobOptions
 from app.services import policies
-from app.services.idempotency import Ticket, fingerprint_of, use_key
-from app.services.jobs import existing, require_result
-from app.services.submissions import Clip, Intake, Origin, Submitter, add_job, check_options, hold_clip
+from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
+from app.services.jobs import require_job, require_result
+from app.services.submissions import ClipRef, JobLinks, SubmissionContext, Submitter, add_job, check_options, lock_clip
 
 
 def reanalyze(
     session: Session,
-    intake: Intake,
+    context: SubmissionContext,
     submitter: Submitter,
     job_id: UUID,
     *,
     request: ReanalysisRequest,
-    ticket: Ticket | None = None,
+    claim: IdempotencyClaim | None = None,
 ) -> UUID:
     """Makes a job that looks at the clip of another one again.
 
@@ -41,27 +41,27 @@ def reanalyze(
         InvalidRequestError: There is no such model or policy.
         IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As ``submissions.submit_upload``.
     """
-    check_options(intake, JobOptions(model=request.model))
+    check_options(context, JobOptions(model=request.model))
     fingerprint = fingerprint_of(f"{job_id} {request.model_dump_json()}", None)
-    if ticket and ticket.is_used:
-        return ticket.job_of(fingerprint)
+    if claim and claim.is_used:
+        return claim.job_of(fingerprint)
     with session.begin():
         # Held, so that it is not deleted while its result is copied.
-        old = existing(job_queries.find_job(session, job_id, tenant=submitter.tenant, hold=True))
-        origin = Origin(old.tenant, reanalysis_of=old.id, webhook_endpoint_id=old.webhook_endpoint_id)
+        old = require_job(job_queries.find_job(session, job_id, tenant=submitter.tenant, for_share=True))
+        links = JobLinks(old.tenant, reanalysis_of=old.id, webhook_endpoint_id=old.webhook_endpoint_id)
         result = None if request.model else require_result(old)
-        job = add_job(session, intake, origin, _clip_of(session, old, request), _options_of(session, old, request))
-        if ticket:
-            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        job = add_job(session, context, links, _clip_of(session, old, request), _options_of(session, old, request))
+        if claim:
+            bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
         if result is not None:
-            _judge(session, job, old, result)
+            _decide(session, job, old, result)
         submitter.charge(1)
     if result is None:
-        intake.doorbell.ring(job.id)
+        context.notifier.notify(job.id)
     return job.id
 
 
-def tell_of_change(session: Session, job: Job) -> None:
+def emit_verdict_changed(session: Session, job: Job) -> None:
     """Tells the webhooks where a job that looked at a clip again came to another verdict, in its transaction."""
     old = job_queries.find_job(session, job.reanalysis_of, tenant=job.tenant) if job.reanalysis_of else None
     if old is not None and old.verdict is not None and old.verdict is not job.verdict:
@@ -69,12 +69,12 @@ def tell_of_change(session: Session, job: Job) -> None:
         add_job_event(session, job.id, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
 
 
-def _clip_of(session: Session, old: Job, request: ReanalysisRequest) -> Clip:
-    holder = hold_clip(session, old.clip_sha256, tenant=old.tenant) if old.clip_sha256 else None
+def _clip_of(session: Session, old: Job, request: ReanalysisRequest) -> ClipRef:
+    holder = lock_clip(session, old.clip_sha256, tenant=old.tenant) if old.clip_sha256 else None
     if request.model is not None and holder is None:
         raise GoneError("The clip of this job is not kept any longer. Submit it again.")
     deleted_at = None if holder else old.clip_deleted_at
-    return Clip(old.clip_name, old.clip_url, old.clip_sha256, old.clip_bytes, deleted_at)
+    return ClipRef(old.clip_name, old.clip_url, old.clip_sha256, old.clip_bytes, deleted_at)
 
 
 def _options_of(session: Session, old: Job, request: ReanalysisRequest) -> JobOptions:
@@ -88,8 +88,8 @@ def _options_of(session: Session, old: Job, request: ReanalysisRequest) -> JobOp
     )
 
 
-def _judge(session: Session, job: Job, old: Job, result: Result) -> None:
-    policies.give_result(session, job, result)
+def _decide(session: Session, job: Job, old: Job, result: Result) -> None:
+    policies.attach_result(session, job, result)
     result_queries.copy_frames(session, old, job)
-    session.add(job.move_to(JobStatus.SUCCEEDED, at=database_time(session)))
-    tell_of_change(session, job)
+    session.add(job.move_to(JobStatus.SUCCEEDED, at=db_now(session)))
+    emit_verdict_changed(session, job)

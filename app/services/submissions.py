@@ -10,30 +10,30 @@ from sqlalchemy.orm import Session
 from app.core.enums import JobStatus, Priority
 from app.core.errors import FieldError, InvalidRequestError, NotFoundError, UploadIncompleteError
 from app.core.ids import parse_id
-from app.db.engine import database_time, lock
+from app.db.engine import advisory_lock, db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import transitions
 from app.db.queries import uploads as upload_queries
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage, Upload
-from app.infra.egress import Guard
-from app.infra.job_queue import Doorbell
+from app.infra.egress import EgressPolicy
+from app.infra.job_queue import JobNotifier
 from app.schemas.submissions import JobOptions, JobRequest, Source
 from app.services import audit, policies, webhooks
-from app.services.idempotency import Ticket, fingerprint_of, use_key
+from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
 
-Hooks = dict[str | None, UUID]
+EndpointIds = dict[str | None, UUID]
 """Webhook endpoints by their URL; a job that names none finds none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class SubmissionContext:
     """What every submission needs."""
 
     storage: ClipStorage
-    doorbell: Doorbell
+    notifier: JobNotifier
     """Is rung for the workers."""
-    guard: Guard
+    egress: EgressPolicy
     """Where workers and couriers may connect to."""
     find_models: Callable[[], Collection[str]]
     """The names of the installed models."""
@@ -51,7 +51,7 @@ class Submitter:
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class ClipRef:
     """The clip of a job to be: where it is, or where it will come from."""
 
     name: str | None = None
@@ -63,7 +63,7 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class JobLinks:
     """What a job belongs to."""
 
     tenant: str
@@ -75,24 +75,24 @@ class Origin:
 
 def submit_upload(
     session: Session,
-    intake: Intake,
+    context: SubmissionContext,
     submitter: Submitter,
     *,
     upload: Upload,
     clip_name: str | None,
     options: JobOptions,
-    ticket: Ticket | None = None,
+    claim: IdempotencyClaim | None = None,
 ) -> UUID:
     """Queues a job for a clip that came with the request; after the commit it can no longer be lost.
 
     Args:
         session: Has no transaction yet.
-        intake: What every submission needs.
+        context: What every submission needs.
         submitter: Whose job it is.
         upload: The clip.
         clip_name: What the client calls it.
         options: What the client says about it.
-        ticket: The request's Idempotency-Key; one that was used leads to its job.
+        claim: The request's Idempotency-Key; one that was used leads to its job.
 
     Raises:
         InvalidRequestError: The model or policy does not exist, or webhooks do not go to the URL.
@@ -101,27 +101,32 @@ def submit_upload(
         QuotaExceededError: The submitter has used up its day.
         StorageFullError: The clip could not be written to the disk.
     """
-    check_options(intake, options)
+    check_options(context, options)
     sha256 = upload.finish()
     fingerprint = fingerprint_of(sha256, options)
-    if ticket and ticket.is_used:
-        return ticket.job_of(fingerprint)
+    if claim and claim.is_used:
+        return claim.job_of(fingerprint)
     with session.begin():
-        hooks = _hold(session, [options], [sha256], tenant=submitter.tenant)
-        origin = Origin(submitter.tenant, webhook_endpoint_id=hooks.get(options.webhook_url))
-        clip = Clip(clip_name, None, sha256, upload.size_bytes)
-        job = add_job(session, intake, origin, clip, options)
-        if ticket:
-            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        endpoint_ids = _lock_references(session, [options], [sha256], tenant=submitter.tenant)
+        links = JobLinks(submitter.tenant, webhook_endpoint_id=endpoint_ids.get(options.webhook_url))
+        clip = ClipRef(clip_name, None, sha256, upload.size_bytes)
+        job = add_job(session, context, links, clip, options)
+        if claim:
+            bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
         submitter.charge(1)
         # Last: a row that the database refuses must not leave a clip behind.
-        intake.storage.keep(upload, sha256)
-    intake.doorbell.ring(job.id)
+        context.storage.keep(upload, sha256)
+    context.notifier.notify(job.id)
     return job.id
 
 
 def submit_source(
-    session: Session, intake: Intake, submitter: Submitter, *, request: JobRequest, ticket: Ticket | None = None
+    session: Session,
+    context: SubmissionContext,
+    submitter: Submitter,
+    *,
+    request: JobRequest,
+    claim: IdempotencyClaim | None = None,
 ) -> UUID:
     """Queues a job for a clip that the service has, or gets from a URL.
 
@@ -131,43 +136,43 @@ def submit_source(
         InvalidRequestError, IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As
             ``submit_upload``.
     """
-    _check_request(intake, request)
+    check_request(context, request)
     fingerprint = fingerprint_of(request.source.model_dump_json(), request.options)
-    if ticket and ticket.is_used:
-        return ticket.job_of(fingerprint)
+    if claim and claim.is_used:
+        return claim.job_of(fingerprint)
     with session.begin():
-        hooks = _hold_all(session, [request], tenant=submitter.tenant)
-        origin = Origin(submitter.tenant, webhook_endpoint_id=hooks.get(request.options.webhook_url))
-        clip = _find_clip(session, request.source, tenant=submitter.tenant)
-        job = add_job(session, intake, origin, clip, request.options)
-        if ticket:
-            use_key(session, ticket, job_id=job.id, fingerprint=fingerprint)
+        endpoint_ids = lock_all_references(session, [request], tenant=submitter.tenant)
+        links = JobLinks(submitter.tenant, webhook_endpoint_id=endpoint_ids.get(request.options.webhook_url))
+        clip = find_clip(session, request.source, tenant=submitter.tenant)
+        job = add_job(session, context, links, clip, request.options)
+        if claim:
+            bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
         submitter.charge(1)
-    intake.doorbell.ring(job.id)
+    context.notifier.notify(job.id)
     return job.id
 
 
-def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, options: JobOptions) -> Job:
-    """Inserts a queued job, in the caller's transaction, which rings the doorbell after it.
+def add_job(session: Session, context: SubmissionContext, links: JobLinks, clip: ClipRef, options: JobOptions) -> Job:
+    """Inserts a queued job, in the caller's transaction, which rings the notifier after it.
 
     Raises InvalidRequestError: the tenant has no such policy.
     """
-    now, tenant, deadline = database_time(session), origin.tenant, options.start_within_seconds
+    now, tenant, deadline = db_now(session), links.tenant, options.start_within_seconds
     policy = policies.find_for_job(session, options.policy, tenant=tenant)
     job = Job(
         tenant=tenant,
-        batch_id=origin.batch_id,
-        reanalysis_of=origin.reanalysis_of,
-        webhook_endpoint_id=origin.webhook_endpoint_id,
+        batch_id=links.batch_id,
+        reanalysis_of=links.reanalysis_of,
+        webhook_endpoint_id=links.webhook_endpoint_id,
         status=JobStatus.QUEUED,
         priority=options.priority,
-        turn_at=now + (intake.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
+        turn_at=now + (context.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
         start_before=now + timedelta(seconds=deadline) if deadline else None,
         external_id=options.external_id,
         client_metadata=options.metadata,
         model=options.model,
         policy_id=policy.id if policy else None,
-        may_reuse=options.reuse_result,
+        allow_reuse=options.reuse_result,
         clip_name=clip.name,
         clip_url=clip.url,
         clip_sha256=clip.sha256,
@@ -175,64 +180,66 @@ def add_job(session: Session, intake: Intake, origin: Origin, clip: Clip, option
         clip_deleted_at=clip.deleted_at,
     )
     transitions.add_job(session, job)
-    audit.note(session, "job.submitted", job.public_id, tenant=tenant)
+    audit.record(session, "job.submitted", job.public_id, tenant=tenant)
     return job
 
 
-def check_options(intake: Intake, options: JobOptions) -> None:
+def check_options(context: SubmissionContext, options: JobOptions) -> None:
     """Raises InvalidRequestError where the model is not installed, or webhooks do not go to the URL."""
-    if options.model is not None and options.model not in (models := intake.find_models()):
+    if options.model is not None and options.model not in (models := context.find_models()):
         known = f"Installed are: {', '.join(sorted(models))}." if models else "None is: leave it out."
         detail = f"The model {options.model!r} is not installed. {known}"
         raise InvalidRequestError(detail, errors=[FieldError("/options/model", detail)])
     if options.webhook_url:
-        webhooks.check_url(intake.guard, options.webhook_url, pointer="/options/webhook_url")
+        webhooks.check_url(context.egress, options.webhook_url, pointer="/options/webhook_url")
 
 
-def hold_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
+def lock_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
     """A job of the tenant whose clip has these bytes; nobody deletes them before the transaction has ended."""
-    lock(session, sha256)
+    advisory_lock(session, sha256)
     return job_queries.find_holder(session, sha256, tenant=tenant)
 
 
-def _check_request(intake: Intake, request: JobRequest) -> None:
+def check_request(context: SubmissionContext, request: JobRequest) -> None:
     """Raises InvalidRequestError where a URL leads to where the service does not connect, or as ``check_options``."""
-    check_options(intake, request.options)
+    check_options(context, request.options)
     if request.source.url:
-        webhooks.check_url(intake.guard, request.source.url, pointer="/source/url")
+        webhooks.check_url(context.egress, request.source.url, pointer="/source/url")
 
 
-def _hold_all(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> Hooks:
-    """As ``_hold``, for all that the requests name."""
+def lock_all_references(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> EndpointIds:
+    """As ``_lock_references``, for all that the requests name."""
     sources = [request.source for request in requests]
     ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
     uploads = upload_queries.list_uploads(session, ids, tenant=tenant)
     named = [source.sha256 for source in sources] + [upload.clip_sha256 for upload in uploads]
     sha256s = [sha256 for sha256 in named if sha256]
-    return _hold(session, [request.options for request in requests], sha256s, tenant=tenant)
+    return _lock_references(session, [request.options for request in requests], sha256s, tenant=tenant)
 
 
-def _hold(session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str) -> Hooks:
+def _lock_references(
+    session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str
+) -> EndpointIds:
     """Keeps webhook endpoints, then clips, from being deleted; each in one order: two submissions must not block.
 
     Returns the endpoints that the options name, which are made where there are none.
     """
     urls = sorted({option.webhook_url for option in options if option.webhook_url})
-    hooks: Hooks = {url: webhooks.find_or_add_named(session, tenant=tenant, url=url) for url in urls}
+    endpoint_ids: EndpointIds = {url: webhooks.find_or_add_named(session, tenant=tenant, url=url) for url in urls}
     for sha256 in sorted(set(sha256s)):
-        lock(session, sha256)
-    return hooks
+        advisory_lock(session, sha256)
+    return endpoint_ids
 
 
-def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
-    """The clip of a source; call ``_hold_all`` before."""
+def find_clip(session: Session, source: Source, *, tenant: str) -> ClipRef:
+    """The clip of a source; call ``lock_all_references`` before."""
     if source.url:
-        return Clip(url=source.url)
+        return ClipRef(url=source.url)
     if source.sha256:
         holder = job_queries.find_holder(session, source.sha256, tenant=tenant)
         if holder is None:
             raise NotFoundError("No job of yours holds a clip with this SHA-256. Upload it.")
-        return Clip(holder.clip_name, None, source.sha256, holder.clip_bytes)
+        return ClipRef(holder.clip_name, None, source.sha256, holder.clip_bytes)
     upload_id = _upload_id(source)
     upload = upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
     if upload is None:
@@ -243,8 +250,8 @@ def _find_clip(session: Session, source: Source, *, tenant: str) -> Clip:
         )
     if upload.used_at and job_queries.find_holder(session, upload.clip_sha256, tenant=tenant) is None:
         raise NotFoundError("The clip of this upload was deleted with the jobs that were made of it. Upload it again.")
-    upload.used_at = upload.used_at or database_time(session)
-    return Clip(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
+    upload.used_at = upload.used_at or db_now(session)
+    return ClipRef(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
 
 
 def _upload_id(source: Source) -> UUID | None:

@@ -19,12 +19,12 @@ from app.core.errors import (
     OffsetMismatchError,
     UnsupportedMediaError,
 )
-from app.db.engine import database_time, lock
+from app.db.engine import advisory_lock, db_now
 from app.db.queries import uploads as upload_queries
 from app.db.tables.uploads import ClipUpload
 from app.infra.clip_storage import ClipStorage
-from app.infra.file_signatures import SNIFF_BYTES, check_head
-from app.infra.partial_uploads import PieceEnd
+from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
+from app.infra.partial_uploads import ChunkWriter
 from app.schemas.uploads import UploadRequest
 from app.services import audit, deletion
 
@@ -54,7 +54,7 @@ def begin_upload(
     storage.check_room(request.bytes)
     secret = secrets.token_urlsafe(32)
     with session.begin():
-        now = database_time(session)
+        now = db_now(session)
         upload = ClipUpload(
             tenant=tenant,
             clip_name=request.name,
@@ -66,7 +66,7 @@ def begin_upload(
         )
         session.add(upload)
         session.flush()
-        audit.note(session, "upload.begun", upload.public_id, tenant=tenant)
+        audit.record(session, "upload.begun", upload.public_id, tenant=tenant)
         return upload, secret
 
 
@@ -82,8 +82,8 @@ def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: t
     with session.begin():
         upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         upload.url_digest = _digest(secret)
-        upload.url_expires_at = database_time(session) + url_lifetime
-        audit.note(session, "upload.url_renewed", upload.public_id, tenant=tenant)
+        upload.url_expires_at = db_now(session) + url_lifetime
+        audit.record(session, "upload.url_renewed", upload.public_id, tenant=tenant)
         return upload, secret
 
 
@@ -92,8 +92,8 @@ def delete_upload(session: Session, storage: ClipStorage, upload_id: UUID, *, te
     with session.begin():
         upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         session.delete(upload)
-        audit.note(session, "upload.deleted", upload.public_id, tenant=tenant)
-    deletion.forget_upload(session, storage, upload)
+        audit.record(session, "upload.deleted", upload.public_id, tenant=tenant)
+    deletion.delete_upload_files(session, storage, upload)
 
 
 def find_by_url(session: Session, secret: str) -> ClipUpload:
@@ -111,7 +111,7 @@ def received_bytes(storage: ClipStorage, upload: ClipUpload) -> int:
 
 
 @contextmanager
-def open_end(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterator[PieceEnd]:
+def open_for_append(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterator[ChunkWriter]:
     """Where the next piece goes.
 
     Raises:
@@ -120,7 +120,7 @@ def open_end(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterat
     """
     storage.check_room(upload.size_bytes - offset)
     try:
-        with storage.partial.open_end(upload.public_id) as end:
+        with storage.partial.open_for_append(upload.public_id) as end:
             if upload.clip_sha256 or end.offset != offset:
                 raise OffsetMismatchError(f"Go on at byte {received_bytes(storage, upload)}: HEAD says where.")
             yield end
@@ -128,7 +128,7 @@ def open_end(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterat
         raise OffsetMismatchError("Another piece is being written. Wait for it, then ask with HEAD.") from error
 
 
-def check_piece(upload: ClipUpload, end_bytes: int) -> None:
+def check_chunk(upload: ClipUpload, end_bytes: int) -> None:
     """Raises ClipTooLargeError where a piece reaches beyond the end."""
     if end_bytes > upload.size_bytes:
         raise ClipTooLargeError(f"This upload was announced with {upload.size_bytes} bytes. Begin one for all of them.")
@@ -153,11 +153,11 @@ def complete(session: Session, storage: ClipStorage, upload: ClipUpload) -> Clip
         raise
     with session.begin():
         # First the clip, then the row: as whoever submits both does.
-        lock(session, sha256)
+        advisory_lock(session, sha256)
         row = _existing(upload_queries.find_upload(session, upload.id, tenant=tenant, lock=True))
         if row.clip_sha256 is None:
             row.clip_sha256 = sha256
-            audit.note(session, "upload.completed", name, tenant=tenant)
+            audit.record(session, "upload.completed", name, tenant=tenant)
             storage.keep_partial(name, sha256)
         return row
 
@@ -167,7 +167,7 @@ def _check(storage: ClipStorage, upload: ClipUpload) -> str:
     with storage.partial.open_clip(upload.public_id) as clip:
         sha256 = hashlib.file_digest(cast("BufferedReader", clip), "sha256").hexdigest()
         clip.seek(0)
-        check_head(clip.read(SNIFF_BYTES))
+        require_video_signature(clip.read(SNIFF_BYTES))
     if upload.declared_sha256 not in {None, sha256}:
         raise ChecksumMismatchError(f"The SHA-256 of what arrived is {sha256}. Send it again from the start.")
     return sha256

@@ -14,7 +14,7 @@ from app.schemas.policies import (
 )
 
 
-def judge(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> dict[str, Any]:
+def decide(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> dict[str, Any]:
     """Judges the probabilities of a finding, or of a result that another policy has judged.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the courier does with webhook events: claim those that are due, record what came of a delivery."""
+"""What the dispatcher does with webhook events: claim those that are due, record what came of a delivery."""
 
 import json
 import random
@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy.orm import Session
 
 from app.core.enums import STATUS_EVENTS, EventType, WebhookPayload
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookDelivery, WebhookEvent
@@ -27,7 +27,7 @@ _STATUSES = {event: status for status, event in STATUS_EVENTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class DeliveryRequest:
     """One delivery to be made, without a session."""
 
     event_id: UUID
@@ -38,11 +38,11 @@ class Parcel:
     """The newest first."""
     body: str
     claimed_until: datetime
-    """Fences the outcome off from that of a later claim, or of a replay."""
+    """Fences the result off from that of a later claim, or of a replay."""
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DeliveryResult:
     """What came of a delivery: a status code, or the error that kept one from coming."""
 
     status_code: int | None = None
@@ -66,44 +66,44 @@ class RetryPolicy:
     """An endpoint that only fails for so long is disabled."""
 
 
-def claim_parcels(
-    session: Session, *, lease: timedelta, limit: int, a_endpoint: int, busy: Mapping[UUID, int]
-) -> list[Parcel]:
-    """Takes what is due; a courier that dies with it leaves it to others after ``lease``."""
+def claim_deliveries(
+    session: Session, *, lease: timedelta, limit: int, per_endpoint: int, busy: Mapping[UUID, int]
+) -> list[DeliveryRequest]:
+    """Takes what is due; a dispatcher that dies with it leaves it to others after ``lease``."""
     with session.begin():
-        now = database_time(session)
-        due = webhook_queries.claim_due(session, until=now + lease, limit=limit, a_endpoint=a_endpoint, busy=busy)
+        now = db_now(session)
+        due = webhook_queries.claim_due(session, until=now + lease, limit=limit, per_endpoint=per_endpoint, busy=busy)
         return [_pack(found, at=now, until=now + lease) for found in due]
 
 
-def record(session: Session, parcel: Parcel, outcome: Outcome, policy: RetryPolicy) -> bool:
+def record_delivery(session: Session, delivery: DeliveryRequest, result: DeliveryResult, policy: RetryPolicy) -> bool:
     """Notes a delivery and schedules the next one. True: the endpoint was disabled by it."""
     with session.begin():
-        event = webhook_queries.find_claimed(session, parcel.event_id, endpoint_id=parcel.endpoint_id)
+        event = webhook_queries.find_claimed(session, delivery.event_id, endpoint_id=delivery.endpoint_id)
         if event is None:
             return False
-        now = database_time(session)
+        now = db_now(session)
         session.add(
             WebhookDelivery(
                 event_id=event.id,
                 at=now,
-                status_code=outcome.status_code,
-                error=outcome.error,
-                seconds=outcome.seconds,
+                status_code=result.status_code,
+                error=result.error,
+                seconds=result.seconds,
             )
         )
-        if event.next_at != parcel.claimed_until:
+        if event.next_at != delivery.claimed_until:
             return False
         endpoint = event.endpoint
-        if outcome.is_delivered:
+        if result.is_delivered:
             event.delivered_at, event.next_at, endpoint.failing_since = now, None, None
             return False
         endpoint.failing_since = endpoint.failing_since or now
-        event.next_at = _next_at(event, outcome, policy, now)
+        event.next_at = _next_at(event, result, policy, now)
         if endpoint.disabled_at is not None:
             event.next_at = None
             return False
-        if outcome.status_code == 410:
+        if result.status_code == 410:
             disable(session, endpoint, reason="it answered 410 Gone", at=now)
         elif now - endpoint.failing_since >= policy.disable_after:
             disable(
@@ -112,20 +112,20 @@ def record(session: Session, parcel: Parcel, outcome: Outcome, policy: RetryPoli
         return endpoint.disabled_at is not None
 
 
-def _next_at(event: WebhookEvent, outcome: Outcome, policy: RetryPolicy, now: datetime) -> datetime | None:
+def _next_at(event: WebhookEvent, result: DeliveryResult, policy: RetryPolicy, now: datetime) -> datetime | None:
     if event.attempts > len(policy.delays):
         return None
     delay = policy.delays[event.attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 (no secret)
-    asked = min(outcome.retry_after or timedelta(0), _RETRY_AFTER_MAX)
+    asked = min(result.retry_after or timedelta(0), _RETRY_AFTER_MAX)
     return now + max(delay, asked)
 
 
-def _pack(due: webhook_queries.DueEvent, *, at: datetime, until: datetime) -> Parcel:
+def _pack(due: webhook_queries.DueEvent, *, at: datetime, until: datetime) -> DeliveryRequest:
     endpoint, event = due.endpoint, due.event
     secrets = [endpoint.secret]
     if endpoint.previous_secret and endpoint.previous_secret_until and endpoint.previous_secret_until > at:
         secrets.append(endpoint.previous_secret)
-    return Parcel(
+    return DeliveryRequest(
         event_id=event.id,
         endpoint_id=endpoint.id,
         message_id=event.public_id,

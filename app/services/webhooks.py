@@ -12,30 +12,32 @@ from uuid_utils.compat import uuid7
 
 from app.core.enums import EventType, WebhookJobs
 from app.core.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import webhook_outbox
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
-from app.infra.egress import EgressRefusedError, Guard
+from app.infra.egress import EgressPolicy, EgressRefusedError
 from app.services import audit
 
 _SECRET_BYTES = 32
 """Standard Webhooks wants 24 to 64."""
 
 
-def create_endpoint(session: Session, guard: Guard, *, tenant: str, url: str, **properties: Any) -> WebhookEndpoint:
+def create_endpoint(
+    session: Session, egress: EgressPolicy, *, tenant: str, url: str, **properties: Any
+) -> WebhookEndpoint:
     """Registers an endpoint; its secret is in the answer.
 
     Raises:
         InvalidRequestError: The service does not send to this URL.
         EndpointExistsError: The tenant has an endpoint with this URL.
     """
-    check_url(guard, url, pointer="/url")
+    check_url(egress, url, pointer="/url")
     with session.begin():
         endpoint = _make_endpoint(tenant=tenant, url=url, **properties)
         if not webhook_queries.add_endpoint(session, endpoint):
             raise EndpointExistsError("There is an endpoint with this URL. Change it with PATCH.")
-        audit.note(session, "webhook_endpoint.created", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.created", endpoint.public_id, tenant=tenant)
         return _existing(webhook_queries.find_endpoint(session, endpoint.id, tenant=tenant))
 
 
@@ -44,10 +46,10 @@ def find_or_add_named(session: Session, *, tenant: str, url: str) -> UUID:
     return webhook_queries.find_or_add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
 
 
-def check_url(guard: Guard, url: str, *, pointer: str) -> None:
+def check_url(egress: EgressPolicy, url: str, *, pointer: str) -> None:
     """Raises InvalidRequestError where the service will not send to a URL."""
     try:
-        guard.check_url(url)
+        egress.check_url(url)
     except EgressRefusedError as error:
         raise InvalidRequestError(str(error), errors=[FieldError(pointer, str(error))]) from error
 
@@ -70,11 +72,11 @@ def update_endpoint(
     """Changes an endpoint; one that is enabled again begins with a clean slate. Raises NotFoundError."""
     with session.begin():
         endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
-        audit.note(session, "webhook_endpoint.changed", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.changed", endpoint.public_id, tenant=tenant)
         for name, value in changes.items():
             setattr(endpoint, name, value)
         if enabled is False and endpoint.disabled_at is None:
-            disable(session, endpoint, reason="disabled by its owner", at=database_time(session))
+            disable(session, endpoint, reason="disabled by its owner", at=db_now(session))
         if enabled is True:
             endpoint.disabled_at = endpoint.disabled_reason = endpoint.failing_since = None
         return endpoint
@@ -84,7 +86,7 @@ def delete_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> None
     """Removes an endpoint with its events. Raises NotFoundError."""
     with session.begin():
         endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
-        audit.note(session, "webhook_endpoint.deleted", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.deleted", endpoint.public_id, tenant=tenant)
         session.delete(endpoint)
 
 
@@ -93,9 +95,9 @@ def rotate_secret(session: Session, endpoint_id: UUID, *, tenant: str, overlap: 
     with session.begin():
         endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
         endpoint.previous_secret = endpoint.secret
-        endpoint.previous_secret_until = database_time(session) + overlap
+        endpoint.previous_secret_until = db_now(session) + overlap
         endpoint.secret = _make_secret()
-        audit.note(session, "webhook_endpoint.secret_rotated", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.secret_rotated", endpoint.public_id, tenant=tenant)
         return endpoint
 
 
@@ -103,7 +105,7 @@ def read_secret(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookE
     """An endpoint whose secret somebody wants to see. Raises NotFoundError."""
     with session.begin():
         endpoint = _existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant))
-        audit.note(session, "webhook_endpoint.secret_read", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.secret_read", endpoint.public_id, tenant=tenant)
         return endpoint
 
 
@@ -111,7 +113,7 @@ def send_test(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEve
     """Sends an event that says nothing. Raises NotFoundError, EndpointDisabledError."""
     with session.begin():
         endpoint = _enabled(_existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant)))
-        audit.note(session, "webhook_endpoint.tested", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.tested", endpoint.public_id, tenant=tenant)
         return webhook_outbox.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
 
 
@@ -131,8 +133,8 @@ def replay_event(session: Session, event_id: UUID, *, tenant: str) -> None:
         if event is None:
             raise NotFoundError("There is no such event. The deliveries of an endpoint show their ids.")
         _enabled(event.endpoint)
-        audit.note(session, "webhook_event.replayed", event.public_id, tenant=tenant)
-        event.next_at, event.attempts, event.delivered_at = database_time(session), 0, None
+        audit.record(session, "webhook_event.replayed", event.public_id, tenant=tenant)
+        event.next_at, event.attempts, event.delivered_at = db_now(session), 0, None
 
 
 def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime) -> int:
@@ -142,14 +144,14 @@ def recover(session: Session, endpoint_id: UUID, *, tenant: str, since: datetime
     """
     with session.begin():
         endpoint = _enabled(_existing(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant)))
-        audit.note(session, "webhook_endpoint.recovered", endpoint.public_id, tenant=tenant)
+        audit.record(session, "webhook_endpoint.recovered", endpoint.public_id, tenant=tenant)
         return webhook_queries.requeue_undelivered(session, endpoint.id, since=since)
 
 
 def disable(session: Session, endpoint: WebhookEndpoint, *, reason: str, at: datetime) -> None:
     """Sends nothing more to an endpoint and tells the tenant's others, in the caller's transaction."""
     endpoint.disabled_at, endpoint.disabled_reason = at, reason
-    audit.note(session, "webhook_endpoint.disabled", endpoint.public_id, tenant=endpoint.tenant)
+    audit.record(session, "webhook_endpoint.disabled", endpoint.public_id, tenant=endpoint.tenant)
     webhook_queries.stop_events(session, endpoint.id)
     data = {"endpoint_id": endpoint.public_id, "url": endpoint.url, "reason": reason}
     for other in webhook_queries.list_others(session, endpoint):

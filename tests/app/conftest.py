@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session, sessionmaker
 from app.core.settings import Settings
 from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage, make_storage
-from app.infra.egress import Guard
+from app.infra.egress import EgressPolicy
 from app.main import create_app
-from app.webhook_dispatcher import Courier
+from app.webhook_dispatcher import WebhookDispatcher
 from tests.conftest import API_KEY
-from tests.fixtures.receiver import Receiver, receiver
-from tests.waiting import wait_until
+from tests.support.receiver import Receiver, receiver
+from tests.support.waiting import wait_until
 
 Deliver = Callable[[], None]
 
@@ -43,7 +43,7 @@ def hook_settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def hook_api(hook_settings: Settings, sessions: sessionmaker[Session]) -> Iterator[TestClient]:
+def webhook_api(hook_settings: Settings, sessions: sessionmaker[Session]) -> Iterator[TestClient]:
     """The API that may send to them."""
     assert sessions
     with TestClient(create_app(hook_settings), headers={"Authorization": f"Bearer {API_KEY}"}) as client:
@@ -51,7 +51,7 @@ def hook_api(hook_settings: Settings, sessions: sessionmaker[Session]) -> Iterat
 
 
 @pytest.fixture
-def hook() -> Iterator[Receiver]:
+def webhook() -> Iterator[Receiver]:
     """A receiver on this machine."""
     with receiver() as state:
         yield state
@@ -62,8 +62,8 @@ def deliver(hook_settings: Settings, sessions: sessionmaker[Session]) -> Deliver
     """Delivers all that is due, and what becomes due by it."""
 
     def run() -> None:
-        courier = Courier(sessions, Guard(hook_settings.egress_allow), hook_settings)
-        wait_until(lambda: not (courier.deliver_due() or courier.is_busy() or has_due()), 20)
+        dispatcher = WebhookDispatcher(sessions, EgressPolicy(hook_settings.egress_allow), hook_settings)
+        wait_until(lambda: not (dispatcher.deliver_due() or dispatcher.is_busy() or has_due()), 20)
 
     def has_due() -> bool:
         soon = datetime.now(UTC) + timedelta(seconds=1)

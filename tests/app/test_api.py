@@ -13,7 +13,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.enums import FailureCode
 from app.core.settings import Settings
@@ -21,36 +20,7 @@ from app.infra.clip_storage import make_storage
 from app.main import create_app
 from app.services import attempts
 from tests.conftest import API_KEY
-from tests.factories import make_found
-
-MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
-Sessions = sessionmaker[Session]
-
-
-def submit(api: TestClient, content: bytes = MP4, **options: Any) -> dict[str, Any]:
-    files: Any = {"file": ("a.mp4", content), "options": (None, json.dumps(options), "application/json")}
-    response = api.post("/v1/jobs", files=files)
-    assert response.status_code == 202, response.text
-    job: dict[str, Any] = response.json()
-    return job
-
-
-def finish(sessions: Sessions, frames: int = 0, probability: float | None = 0.27) -> None:
-    """What a worker would do with the next job."""
-    with sessions() as session:
-        attempt = attempts.claim_job(session, worker="w", lease=timedelta(minutes=1))
-        assert attempt is not None
-        attempts.succeed(session, attempt, make_found(frames=frames, probability=probability))
-
-
-def problem(response: Any, status: int, code: str) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert (body["code"], body["status"], body["type"]) == (code, status, f"urn:unmask:problem:{code}")
-    assert body["request_id"] == response.headers["x-request-id"]
-    assert len(body["detail"]) > 15
-    return body
+from tests.support.api import MP4, Sessions, finish, problem, submit
 
 
 def test_a_submitted_clip_is_a_queued_job(api: TestClient) -> None:

@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select, text
-from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.enums import NEXT_STATUSES, FailureCode, JobStatus, Phase, Verdict
 from app.core.errors import NotCancelableError
-from app.db.engine import database_time
+from app.db.engine import db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import transitions
 from app.db.tables.jobs import IllegalTransitionError, Job, Transition
@@ -26,10 +25,10 @@ from app.maintenance.lost_jobs import expire_late_jobs, requeue_lost_jobs
 from app.services import attempts, jobs
 from app.services.attempts import Attempt
 from app.services.keys import DEFAULT_TENANT
-from tests.factories import make_found
+from tests.support.api import Sessions
+from tests.support.factories import make_found
 
 DETECTOR = "d" * 64
-Sessions = sessionmaker[Session]
 LEASE = timedelta(seconds=60)
 OVER = timedelta(seconds=-1)
 PROGRESS = (Phase.EXTRACTING, 1, 16)
@@ -176,7 +175,7 @@ def test_a_canceled_job_takes_no_result(sessions: Sessions) -> None:
 def test_only_the_moves_of_the_table_are_possible(sessions: Sessions) -> None:
     add_job(sessions)
     with sessions() as session:
-        now = database_time(session)
+        now = db_now(session)
     for status, allowed in NEXT_STATUSES.items():
         for target in JobStatus:
             job = Job(id=UUID(int=1), tenant=DEFAULT_TENANT, status=status, attempt=1)
@@ -256,7 +255,7 @@ def test_no_history_breaks_the_invariants(sessions: Sessions) -> None:
 def test_batch_jobs_let_live_ones_pass_but_do_not_starve(sessions: Sessions) -> None:
     batch, early, late = (add_job(sessions) for _ in range(3))
     with sessions() as session, session.begin():
-        now = database_time(session)
+        now = db_now(session)
         for job_id, minutes in ((batch, 10), (early, 5), (late, 11)):
             session.get_one(Job, job_id).turn_at = now + timedelta(minutes=minutes)
         waiting = session.get_one(Job, batch)
@@ -267,7 +266,7 @@ def test_batch_jobs_let_live_ones_pass_but_do_not_starve(sessions: Sessions) -> 
 def test_a_job_that_is_too_late_expires(sessions: Sessions) -> None:
     late, lost, timely = (add_job(sessions) for _ in range(3))
     with sessions() as session, session.begin():
-        now = database_time(session)
+        now = db_now(session)
         for job_id, seconds in ((late, -1), (lost, -1), (timely, 60)):
             session.get_one(Job, job_id).start_before = now + timedelta(seconds=seconds)
         session.get_one(Job, lost).started_at = now  # it lost its worker after it had started

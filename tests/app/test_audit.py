@@ -11,13 +11,13 @@ from app.db.tables.audit import AuditEvent
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage
 from app.maintenance.retention import Retention
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
+from tests.support.api import MP4, Sessions, finish, problem, submit
 
 _JSON: dict[str, dict[str, Any]] = {
     "/v1/batches": {"items": [{"source": {"url": "https://cdn.example/a.mp4"}}]},
     "/v1/policies": {"name": "strict"},
     "/v1/uploads": {"bytes": len(MP4)},
-    "/v1/webhook-endpoints": {"url": "https://hooks.example/new"},
+    "/v1/webhook-endpoints": {"url": "https://webhooks.example/new"},
     "/v1/webhook-endpoints/{endpoint_id}": {"description": "changed"},
     "/v1/webhook-endpoints/{endpoint_id}:recover": {"since": "2026-01-01T00:00:00Z"},
     "/v1/webhook-endpoints/{endpoint_id}:rotate-secret": {},
@@ -44,7 +44,7 @@ def test_every_operation_that_changes_something_leaves_a_line(api: TestClient, s
     for path, method in operations:
         if path in _CHANGES_NOTHING:
             continue
-        endpoint = api.post("/v1/webhook-endpoints", json={"url": f"https://hooks.example/{asked}"}).json()
+        endpoint = api.post("/v1/webhook-endpoints", json={"url": f"https://webhooks.example/{asked}"}).json()
         event = api.post(f"/v1/webhook-endpoints/{endpoint['id']}:test").json()
         begun = api.post("/v1/uploads", json={"bytes": len(MP4)}).json()
         job = submit(api)

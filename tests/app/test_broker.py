@@ -1,4 +1,4 @@
-"""The doorbell: nobody who rings waits for Redis."""
+"""The notifier: nobody who rings waits for Redis."""
 
 import socket
 import time
@@ -7,46 +7,46 @@ from uuid import UUID
 
 from redis import Redis
 
-from app.infra.job_queue import QUEUE_ANALYZE, Doorbell
+from app.infra.job_queue import QUEUE_ANALYZE, JobNotifier
 from app.local.embedded_servers import embedded_valkey
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 JOB = UUID(int=1)
 
 
 def test_a_ring_reaches_the_queue(tmp_path: Path) -> None:
     with embedded_valkey(tmp_path) as url, Redis.from_url(url) as redis:
-        doorbell = Doorbell(url)
-        doorbell.start()
-        assert doorbell.is_silent()
-        doorbell.ring(JOB)
+        notifier = JobNotifier(url)
+        notifier.start()
+        assert notifier.is_queue_empty()
+        notifier.notify(JOB)
         wait_until(lambda: redis.llen(QUEUE_ANALYZE) == 1, 5)
-        assert not doorbell.is_silent()
-        doorbell.stop()
+        assert not notifier.is_queue_empty()
+        notifier.stop()
 
 
 def test_ringing_returns_at_once_where_redis_hangs() -> None:
     with socket.create_server(("127.0.0.1", 0)) as hung:  # accepts, never answers
-        doorbell = Doorbell(f"redis://127.0.0.1:{hung.getsockname()[1]}")
-        doorbell.start()
+        notifier = JobNotifier(f"redis://127.0.0.1:{hung.getsockname()[1]}")
+        notifier.start()
         start = time.monotonic()
         for _ in range(100):
-            doorbell.ring(JOB)
+            notifier.notify(JOB)
         assert time.monotonic() - start < 0.1
-        assert not doorbell.is_reachable()
-        doorbell.stop()
+        assert not notifier.is_reachable()
+        notifier.stop()
         assert time.monotonic() - start < 10
 
 
 def test_the_thread_survives_an_absence_of_redis(tmp_path: Path) -> None:
     with embedded_valkey(tmp_path) as url:
         pass
-    doorbell = Doorbell(url)
-    doorbell.start()
-    doorbell.ring(JOB)
-    assert not doorbell.is_reachable()
+    notifier = JobNotifier(url)
+    notifier.start()
+    notifier.notify(JOB)
+    assert not notifier.is_reachable()
     with embedded_valkey(tmp_path) as url, Redis.from_url(url) as redis:
         wait_until(redis.ping, 5)
-        doorbell.ring(JOB)
+        notifier.notify(JOB)
         wait_until(lambda: redis.llen(QUEUE_ANALYZE) >= 1, 5)
-        doorbell.stop()
+        notifier.stop()

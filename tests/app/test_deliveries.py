@@ -15,25 +15,24 @@ from sqlalchemy.orm import Session
 from app.core.enums import Phase
 from app.core.settings import Settings
 from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
-from app.infra.egress import Guard
+from app.infra.egress import EgressPolicy
 from app.services import attempts, webhook_deliveries, webhooks
 from app.services.keys import DEFAULT_TENANT
-from app.webhook_dispatcher import Courier
+from app.webhook_dispatcher import WebhookDispatcher
 from tests.app.conftest import Deliver
-from tests.app.test_api import Sessions, finish, submit
-from tests.app.test_webhooks import ENDPOINTS, register
-from tests.fixtures.receiver import Receiver, receiver
-from tests.waiting import wait_until
+from tests.support.api import ENDPOINTS, Sessions, finish, register_endpoint, submit
+from tests.support.receiver import Receiver, receiver
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def api(hook_api: TestClient) -> TestClient:
-    return hook_api
+def api(webhook_api: TestClient) -> TestClient:
+    return webhook_api
 
 
 @pytest.fixture
 def hanging() -> Iterator[list[Receiver]]:
-    """As many receivers that hang as a courier has threads."""
+    """As many receivers that hang as a dispatcher has threads."""
     with ExitStack() as stack:
         slow = [stack.enter_context(receiver()) for _ in range(16)]
         for one in slow:
@@ -42,35 +41,35 @@ def hanging() -> Iterator[list[Receiver]]:
 
 
 def test_endpoints_that_fail_leave_the_threads_to_those_that_do_not(
-    api: TestClient, hook: Receiver, hook_settings: Settings, sessions: Sessions, hanging: list[Receiver]
+    api: TestClient, webhook: Receiver, hook_settings: Settings, sessions: Sessions, hanging: list[Receiver]
 ) -> None:
     urls = {one.url for one in hanging}
     for url in urls:
-        register(api, url)
+        register_endpoint(api, url)
     for _ in range(3):
         submit(api)
     retry_often = hook_settings.model_copy(update={"webhook_retry_delays": (timedelta(milliseconds=1),) * 50})
-    courier = Courier(sessions, Guard(hook_settings.egress_allow), retry_often)
+    dispatcher = WebhookDispatcher(sessions, EgressPolicy(hook_settings.egress_allow), retry_often)
 
     def have_failed() -> bool:
-        courier.deliver_due()
+        dispatcher.deliver_due()
         items = api.get(ENDPOINTS).json()["items"]
         return all(item["failing_since"] for item in items)
 
     wait_until(have_failed, 60)
-    register(api, hook.url)
+    register_endpoint(api, webhook.url)
     start = time.monotonic()
     submit(api)
-    wait_until(lambda: courier.deliver_due() is not None and hook.ids, 20)
+    wait_until(lambda: dispatcher.deliver_due() is not None and webhook.ids, 20)
     assert time.monotonic() - start < 2 * hook_settings.webhook_timeout.total_seconds()
     for item in api.get(ENDPOINTS).json()["items"]:
         api.delete(f"{ENDPOINTS}/{item['id']}")
-    wait_until(lambda: not courier.is_busy(), 20)
+    wait_until(lambda: not dispatcher.is_busy(), 20)
 
 
 def test_an_endpoint_that_is_deleted_while_jobs_end_stops_none_of_them(api: TestClient, sessions: Sessions) -> None:
     jobs = [submit(api) for _ in range(20)]
-    endpoints = [register(api, f"https://hooks.example/{index}") for index in range(10)]
+    endpoints = [register_endpoint(api, f"https://webhooks.example/{index}") for index in range(10)]
 
     def delete_all() -> None:
         for endpoint in endpoints:
@@ -86,21 +85,21 @@ def test_an_endpoint_that_is_deleted_while_jobs_end_stops_none_of_them(api: Test
 
 
 def test_an_event_outlives_the_courier_that_died_with_it(
-    api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions
+    api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions
 ) -> None:
-    register(api, hook.url, events=["job.queued"])
+    register_endpoint(api, webhook.url, events=["job.queued"])
     submit(api)
 
-    def claim() -> list[webhook_deliveries.Parcel]:
+    def claim() -> list[webhook_deliveries.DeliveryRequest]:
         with sessions() as session:
-            return webhook_deliveries.claim_parcels(
-                session, lease=timedelta(seconds=0.5), limit=10, a_endpoint=4, busy={}
+            return webhook_deliveries.claim_deliveries(
+                session, lease=timedelta(seconds=0.5), limit=10, per_endpoint=4, busy={}
             )
 
-    (parcel,) = claim()  # and then it dies
+    (delivery,) = claim()  # and then it dies
     assert claim() == []
     deliver()
-    assert hook.ids == [parcel.message_id]
+    assert webhook.ids == [delivery.message_id]
 
 
 def events_of(session: Session, endpoint: WebhookEndpoint) -> dict[str, Any]:
@@ -111,7 +110,7 @@ def events_of(session: Session, endpoint: WebhookEndpoint) -> dict[str, Any]:
 
 def test_progress_goes_to_those_who_name_it(api: TestClient, sessions: Sessions) -> None:
     for name, events in (("all", None), ("progress", ["job.progress"])):
-        register(api, f"https://hooks.example/{name}", events=events)
+        register_endpoint(api, f"https://webhooks.example/{name}", events=events)
     submit(api)
     with sessions() as session:
         attempt = attempts.claim_job(session, worker="w", lease=timedelta(minutes=1))

@@ -10,7 +10,7 @@ from ipaddress import ip_address, ip_network
 import httpcore
 import pytest
 
-from app.infra.egress import EgressRefusedError, Guard, is_public, send
+from app.infra.egress import EgressPolicy, EgressRefusedError, is_public, send_request
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104 (it is refused)
@@ -37,8 +37,8 @@ class Recorder(httpcore.NetworkBackend):
         raise httpcore.ConnectError("recorded")
 
 
-def post(guard: Guard, url: str) -> None:
-    with send(guard, "POST", url, headers={}, longest=SECOND):
+def post(egress: EgressPolicy, url: str) -> None:
+    with send_request(egress, "POST", url, headers={}, timeout=SECOND):
         pass
 
 
@@ -46,12 +46,12 @@ def post(guard: Guard, url: str) -> None:
 def test_private_addresses_are_never_connected_to(address: str) -> None:
     recorder = Recorder()
     assert not is_public(ip_address(address))
-    literal = f"https://[{address}]/hook" if ":" in address else f"https://{address}/hook"
-    for url in (literal, "https://innocent.example/hook"):
+    literal = f"https://[{address}]/webhook" if ":" in address else f"https://{address}/webhook"
+    for url in (literal, "https://innocent.example/webhook"):
         with pytest.raises(EgressRefusedError):
-            post(Guard(resolve=lambda _: [address], backend=recorder), url)
+            post(EgressPolicy(resolve=lambda _: [address], backend=recorder), url)
     with pytest.raises(EgressRefusedError):  # one private address among public ones
-        post(Guard(resolve=lambda _: ["8.8.8.8", address], backend=recorder), "https://innocent.example/hook")
+        post(EgressPolicy(resolve=lambda _: ["8.8.8.8", address], backend=recorder), "https://innocent.example/webhook")
     assert recorder.connected == []
 
 
@@ -60,7 +60,7 @@ def test_public_addresses_are_connected_to_as_they_were_checked(address: str) ->
     recorder = Recorder()
     answers = iter([[address], ["127.0.0.1"]])  # a second lookup would be told another address: DNS rebinding
     with pytest.raises(httpcore.ConnectError):
-        post(Guard(resolve=lambda _: next(answers), backend=recorder), "https://hooks.example/in")
+        post(EgressPolicy(resolve=lambda _: next(answers), backend=recorder), "https://webhooks.example/in")
     assert [(ip_address(host), port) for host, port in recorder.connected] == [(ip_address(address), 443)]
 
 
@@ -68,20 +68,20 @@ def test_public_addresses_are_connected_to_as_they_were_checked(address: str) ->
 def test_an_address_is_recognised_however_it_is_spelled(host: str) -> None:
     recorder = Recorder()
     with pytest.raises(EgressRefusedError):
-        post(Guard(resolve=lambda name: [name], backend=recorder), f"https://{host}/")
+        post(EgressPolicy(resolve=lambda name: [name], backend=recorder), f"https://{host}/")
     assert recorder.connected == []
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://hooks.example/", "https://hooks.example:8443/", "ftp://hooks.example/", "https://u:p@hooks.example/",
-     "https:///path", "//hooks.example", "https://hooks.example:99999/",
-     "https://hooks.example/\u00fc", "https://hooks.example/\n", "file:///etc/passwd", "gopher://x/"],
+    ["http://webhooks.example/", "https://webhooks.example:8443/", "ftp://webhooks.example/", "https://u:p@webhooks.example/",
+     "https:///path", "//webhooks.example", "https://webhooks.example:99999/",
+     "https://webhooks.example/\u00fc", "https://webhooks.example/\n", "file:///etc/passwd", "gopher://x/"],
 )  # fmt: skip
 def test_only_plain_https_urls_are_taken(url: str) -> None:
     recorder = Recorder()
     with pytest.raises(EgressRefusedError):
-        post(Guard(resolve=lambda _: ["8.8.8.8"], backend=recorder), url)
+        post(EgressPolicy(resolve=lambda _: ["8.8.8.8"], backend=recorder), url)
     assert recorder.connected == []
 
 
@@ -89,29 +89,29 @@ def test_a_name_that_does_not_resolve_is_refused() -> None:
     def fail(_: str) -> Iterable[str]:
         raise socket.gaierror
 
-    for guard in (Guard(resolve=fail), Guard(resolve=lambda _: [])):
+    for egress in (EgressPolicy(resolve=fail), EgressPolicy(resolve=lambda _: [])):
         with pytest.raises(EgressRefusedError):
-            post(guard, "https://nowhere.example/")
+            post(egress, "https://nowhere.example/")
 
 
 def test_an_operator_may_allow_a_network_of_their_own() -> None:
     recorder = Recorder()
     hosts = {"lan": "10.1.2.3", "far": "10.2.0.1"}
-    guard = Guard([ip_network("10.1.0.0/16")], resolve=lambda name: [hosts[name]], backend=recorder)
+    egress = EgressPolicy([ip_network("10.1.0.0/16")], resolve=lambda name: [hosts[name]], backend=recorder)
     with pytest.raises(httpcore.ConnectError):
-        post(guard, "http://lan:8080/hook")
+        post(egress, "http://lan:8080/webhook")
     for url in ("http://far/", "http://10.2.0.1/", "http://127.0.0.1/"):
         with pytest.raises(EgressRefusedError):
-            post(guard, url)
+            post(egress, url)
     assert recorder.connected == [("10.1.2.3", 8080)]
 
 
 def test_public_hosts_need_https_where_a_network_is_allowed_too() -> None:
     recorder = Recorder()
-    guard = Guard([ip_network("10.1.0.0/16")], resolve=lambda _: ["8.8.8.8"], backend=recorder)
-    for url in ("http://hooks.example/", "https://hooks.example:8443/"):
+    egress = EgressPolicy([ip_network("10.1.0.0/16")], resolve=lambda _: ["8.8.8.8"], backend=recorder)
+    for url in ("http://webhooks.example/", "https://webhooks.example:8443/"):
         with pytest.raises(EgressRefusedError):
-            post(guard, url)
+            post(egress, url)
     assert recorder.connected == []
 
 
@@ -131,10 +131,10 @@ def test_a_receiver_that_drips_does_not_hold_the_line() -> None:
 
         threading.Thread(target=drip, daemon=True).start()
         start = time.monotonic()
-        guard = Guard([ip_network("127.0.0.0/8")])
+        egress = EgressPolicy([ip_network("127.0.0.0/8")])
         with (
             pytest.raises(httpcore.TimeoutException),
-            send(guard, "POST", f"http://127.0.0.1:{port}/", headers={}, longest=SECOND),
+            send_request(egress, "POST", f"http://127.0.0.1:{port}/", headers={}, timeout=SECOND),
         ):
             pass
         assert time.monotonic() - start < 3

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
+from tests.support.api import MP4, Sessions, finish, problem, submit
 
 
 def send(api: TestClient, prefer: str) -> Any:

@@ -16,7 +16,7 @@ from app.db.tables.idempotency import IdempotencyKey
 from app.maintenance.sweeper import Sweeper
 from app.services import idempotency
 from app.services.keys import DEFAULT_TENANT
-from tests.app.test_api import MP4, Sessions, problem
+from tests.support.api import MP4, Sessions, problem
 
 LOCK = timedelta(minutes=1)
 
@@ -45,12 +45,12 @@ def test_a_key_is_good_for_one_submission(api: TestClient) -> None:
 
 def test_while_a_request_is_on_its_way_another_one_waits(api: TestClient, sessions: Sessions) -> None:
     with sessions() as session:
-        ticket = idempotency.take_key(session, tenant=DEFAULT_TENANT, key="k", lock=LOCK)
+        claim = idempotency.claim_key(session, tenant=DEFAULT_TENANT, key="k", lock=LOCK)
     response = send(api, "k")
     problem(response, 409, "idempotency_in_progress")
     assert response.headers["retry-after"] == "1"
     with sessions() as session:
-        idempotency.give_back_key(session, ticket)
+        idempotency.release_key(session, claim)
     assert send(api, "k").status_code == 202
 
 
@@ -61,17 +61,17 @@ def test_a_request_that_failed_leaves_its_key_free(api: TestClient) -> None:
 
 def test_a_request_that_never_ended_is_overtaken(api: TestClient, sessions: Sessions) -> None:
     with sessions() as session:
-        late = idempotency.take_key(session, tenant=DEFAULT_TENANT, key="k", lock=timedelta(0))
+        late = idempotency.claim_key(session, tenant=DEFAULT_TENANT, key="k", lock=timedelta(0))
     job = send(api, "k").json()
     with sessions() as session, session.begin(), pytest.raises(IdempotencyInProgressError):
-        idempotency.use_key(session, late, job_id=uuid7(), fingerprint="")
+        idempotency.bind_key(session, late, job_id=uuid7(), fingerprint="")
     assert send(api, "k").json()["id"] == job["id"]
 
 
 def test_keys_of_tenants_do_not_meet(sessions: Sessions) -> None:
     for tenant in ("a", "b"):
         with sessions() as session:
-            assert idempotency.take_key(session, tenant=tenant, key="k", lock=LOCK).job_id is None
+            assert idempotency.claim_key(session, tenant=tenant, key="k", lock=LOCK).job_id is None
 
 
 def test_old_keys_are_forgotten(api: TestClient, sessions: Sessions) -> None:
@@ -79,7 +79,7 @@ def test_old_keys_are_forgotten(api: TestClient, sessions: Sessions) -> None:
     with sessions() as session, session.begin():
         session.execute(update(IdempotencyKey).values(created_at=IdempotencyKey.created_at - timedelta(days=2)))
     resources = api.app.state.resources  # type: ignore[attr-defined]
-    Sweeper(sessions, resources.doorbell, interval=LOCK, max_attempts=3).sweep()
+    Sweeper(sessions, resources.notifier, interval=LOCK, max_attempts=3).sweep()
     assert send(api, "k").json()["id"] != first
 
 

@@ -18,8 +18,8 @@ from app.db.tables.keys import ApiKey
 from app.main import create_app
 from app.services import keys
 from app.services.keys import KeyRequest, Principal
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
 from tests.conftest import API_KEY
+from tests.support.api import MP4, Sessions, finish, problem, submit
 
 MakeKey = Callable[..., dict[str, str]]
 
@@ -117,7 +117,7 @@ _BODIES = {
 
 def test_no_route_tells_a_tenant_about_anothers_things(app: TestClient, make_key: MakeKey, sessions: Sessions) -> None:
     ours, theirs = make_key(Scope.ADMIN, tenant="ours"), make_key(Scope.ADMIN, tenant="theirs")
-    endpoint = app.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/"}, headers=ours).json()
+    endpoint = app.post("/v1/webhook-endpoints", json={"url": "https://webhooks.example/"}, headers=ours).json()
     job = upload(app, ours)
     finish(sessions, frames=3)
     made = {
@@ -199,8 +199,8 @@ def test_bytes_count_whether_they_are_declared_or_not(app: TestClient, make_key:
 def test_without_redis_nobody_is_refused() -> None:
     limiter = RateLimiter("redis://127.0.0.1:9", rate="1/hour", jobs_per_day=1, bytes_per_day=1)
     somebody = Principal(tenant="acme", key_id="k", scopes=frozenset())
-    assert [limiter.take(somebody) for _ in range(3)] == [None, None, None]
-    limiter.take_jobs(somebody, 1000)
+    assert [limiter.hit(somebody) for _ in range(3)] == [None, None, None]
+    limiter.consume_jobs(somebody, 1000)
 
 
 def test_the_command_line_makes_lists_and_revokes_keys(settings: Settings, app: TestClient, tmp_path: Any) -> None:

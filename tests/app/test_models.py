@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 
 from app.core.settings import Settings
 from app.main import create_app
-from tests.app.test_api import MP4, Sessions, problem, submit
 from tests.conftest import API_KEY
+from tests.support.api import MP4, Sessions, problem, submit
 
 
 def install(settings: Settings, place: str, **manifest: Any) -> None:

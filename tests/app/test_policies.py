@@ -14,8 +14,8 @@ from app.db.tables.policies import Policy
 from app.db.tables.webhooks import WebhookEvent
 from app.schemas.policies import Calibration
 from app.services import attempts, verdicts
-from tests.app.test_api import Sessions, finish, problem, submit
-from tests.factories import make_calibration, make_found
+from tests.support.api import Sessions, finish, problem, submit
+from tests.support.factories import make_calibration, make_found
 
 STRICT = {"name": "strict", "suspicious_false_positive_rate": 0.01, "manipulated_false_positive_rate": 0.01}
 LOOSE = {"name": "loose", "suspicious_false_positive_rate": 0.5, "manipulated_false_positive_rate": 0.05}
@@ -72,7 +72,7 @@ def test_a_model_without_a_calibration_has_its_own_thresholds_alone() -> None:
         calibrated=False, operating_points=[], suspicious_false_positive_rate=None, manipulated_false_positive_rate=None
     )
     policy = Policy(**LOOSE, actions={}, version=1, id=UUID(int=1))
-    judged = verdicts.judge(make_found(probability=0.3).payload, guess, policy)
+    judged = verdicts.decide(make_found(probability=0.3).payload, guess, policy)
     assert judged["verdict"] is Verdict.AUTHENTIC
     assert judged["policy"]["suspicious_false_positive_rate"] is None
 
@@ -136,7 +136,7 @@ def test_a_simulation_says_what_would_flip_and_changes_nothing(api: TestClient, 
 
 
 def test_another_policy_judges_an_old_result_at_once(api: TestClient, sessions: Sessions) -> None:
-    api.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/", "events": ["job.verdict_changed"]})
+    api.post("/v1/webhook-endpoints", json={"url": "https://webhooks.example/", "events": ["job.verdict_changed"]})
     old = judged(api, sessions, 0.3, external_id="post-1")
     create(api, **LOOSE)
     response = api.post(f"{old['links']['self']}:reanalyze", json={"policy": "loose"})
@@ -184,12 +184,12 @@ def test_what_has_no_result_cannot_be_judged_anew(api: TestClient, sessions: Ses
 def test_a_twin_is_judged_by_the_policy_of_the_job_that_asks(api: TestClient, sessions: Sessions) -> None:
     create(api, **LOOSE)
     judged(api, sessions, 0.3)
-    twin = submit(api, policy="loose")
+    reusable = submit(api, policy="loose")
     with sessions() as session:
         attempt = attempts.claim_job(session, worker="w", lease=timedelta(minutes=1))
         assert attempt is not None
         assert attempts.reuse_result(session, attempt, detector_sha256="0" * 64)
-    found = api.get(twin["links"]["self"]).json()
+    found = api.get(reusable["links"]["self"]).json()
     assert (found["status"], found["verdict"]) == (JobStatus.SUCCEEDED, "SUSPICIOUS")
     assert found["deduplicated_from"] is not None
 

@@ -9,9 +9,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from app.infra.clip_storage import ClipStorage
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
-from tests.app.test_sources import name
-from tests.app.test_uploads import Browser, begin
+from tests.support.api import MP4, ChunkSender, Sessions, begin_upload, finish, problem, submit, submit_source
 
 ROUNDS = 25
 
@@ -36,7 +34,7 @@ def test_a_clip_that_is_named_is_not_deleted_under_its_new_job(api: TestClient, 
     for index in range(ROUNDS):
         content = MP4 + bytes([index])
         job, source = submit(api, content), {"sha256": hashlib.sha256(content).hexdigest()}
-        named, _ = at_once(partial(name, api, source), partial(api.delete, job["links"]["self"]))
+        named, _ = at_once(partial(submit_source, api, source), partial(api.delete, job["links"]["self"]))
         assert named.status_code in {202, 404}
         assert exists(clips, content) == (named.status_code == 202)
 
@@ -44,8 +42,8 @@ def test_a_clip_that_is_named_is_not_deleted_under_its_new_job(api: TestClient, 
 def test_an_upload_that_is_deleted_while_it_ends_leaves_nothing(api: TestClient, clips: ClipStorage) -> None:
     for index in range(ROUNDS):
         content = MP4 + bytes([index])
-        begun = begin(api, bytes=len(content))
-        browser = Browser(api, begun)
+        begun = begin_upload(api, bytes=len(content))
+        browser = ChunkSender(api, begun)
         browser.send(0, content[:50])
         at_once(partial(browser.send, 50, content[50:]), partial(api.delete, f"/v1/uploads/{begun['id']}"))
         assert not exists(clips, content)
@@ -55,21 +53,21 @@ def test_an_upload_that_is_deleted_while_it_ends_leaves_nothing(api: TestClient,
 def test_an_upload_that_is_deleted_while_it_is_submitted_has_a_job_or_not(api: TestClient, clips: ClipStorage) -> None:
     for index in range(ROUNDS):
         content = MP4 + bytes([index])
-        begun = begin(api, bytes=len(content))
-        Browser(api, begun).send(0, content)
+        begun = begin_upload(api, bytes=len(content))
+        ChunkSender(api, begun).send(0, content)
         source = {"upload_id": begun["id"]}
-        named, _ = at_once(partial(name, api, source), partial(api.delete, f"/v1/uploads/{begun['id']}"))
+        named, _ = at_once(partial(submit_source, api, source), partial(api.delete, f"/v1/uploads/{begun['id']}"))
         assert exists(clips, content) == (named.status_code == 202)
 
 
 def test_one_piece_is_written_at_a_time(api: TestClient, clips: ClipStorage) -> None:
-    begun = begin(api)
-    with clips.partial.open_end(begun["id"]):
-        body = problem(Browser(api, begun).send(0, MP4), 409, "offset_mismatch")
+    begun = begin_upload(api)
+    with clips.partial.open_for_append(begun["id"]):
+        body = problem(ChunkSender(api, begun).send(0, MP4), 409, "offset_mismatch")
     assert "Another piece" in body["detail"]
-    for answer in at_once(*[partial(Browser(api, begun).send, 0, MP4)] * 4):
+    for answer in at_once(*[partial(ChunkSender(api, begun).send, 0, MP4)] * 4):
         assert answer.status_code in {204, 409}
-    assert Browser(api, begun).offset() == len(MP4)
+    assert ChunkSender(api, begun).offset() == len(MP4)
 
 
 def test_submissions_that_share_hooks_and_bytes_do_not_block_each_other(api: TestClient, sessions: Sessions) -> None:
@@ -79,22 +77,22 @@ def test_submissions_that_share_hooks_and_bytes_do_not_block_each_other(api: Tes
     sha256s = [hashlib.sha256(content).hexdigest() for content in contents]
 
     def items(order: int, index: int) -> list[dict[str, Any]]:
-        hooks = [f"https://hooks.example/{index}/{number}" for number in range(len(sha256s))]
-        pairs = list(zip(sha256s, hooks, strict=True))[::order]
-        return [{"source": {"sha256": sha256}, "options": {"webhook_url": hook}} for sha256, hook in pairs]
+        webhooks = [f"https://webhooks.example/{index}/{number}" for number in range(len(sha256s))]
+        pairs = list(zip(sha256s, webhooks, strict=True))[::order]
+        return [{"source": {"sha256": sha256}, "options": {"webhook_url": webhook}} for sha256, webhook in pairs]
 
     def end_a_job() -> Any:
         finish(sessions)
         return api.get("/livez")
 
     for index in range(ROUNDS):
-        hook = f"https://hooks.example/{index}/0"
-        files: Any = {"file": ("a.mp4", contents[0]), "options": (None, f'{{"webhook_url": "{hook}"}}')}
+        webhook = f"https://webhooks.example/{index}/0"
+        files: Any = {"file": ("a.mp4", contents[0]), "options": (None, f'{{"webhook_url": "{webhook}"}}')}
         answers = at_once(
             partial(api.post, "/v1/batches", json={"items": items(1, index)}),
             partial(api.post, "/v1/batches", json={"items": items(-1, index)}),
             partial(api.post, "/v1/jobs", files=files),
-            partial(name, api, {"sha256": sha256s[0]}, webhook_url=hook),
+            partial(submit_source, api, {"sha256": sha256s[0]}, webhook_url=webhook),
             end_a_job,
         )
         assert [answer.status_code for answer in answers] == [202, 202, 202, 202, 200]
@@ -104,8 +102,8 @@ def test_a_batch_may_name_bytes_whose_upload_ends_at_that_moment(api: TestClient
     for index in range(ROUNDS):
         content = MP4 + bytes([index])
         submit(api, content)
-        begun = begin(api, bytes=len(content))
-        browser = Browser(api, begun)
+        begun = begin_upload(api, bytes=len(content))
+        browser = ChunkSender(api, begun)
         browser.send(0, content[:50])
         sources = [{"sha256": hashlib.sha256(content).hexdigest()}, {"upload_id": begun["id"]}]
         batch, sent = at_once(
@@ -119,12 +117,12 @@ def test_an_old_job_that_is_deleted_while_it_is_judged_anew_is_whole_or_gone(
     api: TestClient, sessions: Sessions
 ) -> None:
     for index in range(ROUNDS):
-        job = submit(api, MP4 + bytes([index]), webhook_url=f"https://hooks.example/{index}")
+        job = submit(api, MP4 + bytes([index]), webhook_url=f"https://webhooks.example/{index}")
         finish(sessions, frames=3)
         (endpoint,) = [
             item
             for item in api.get("/v1/webhook-endpoints").json()["items"]
-            if item["url"] == f"https://hooks.example/{index}"
+            if item["url"] == f"https://webhooks.example/{index}"
         ]
         again, _, _ = at_once(
             partial(api.post, f"{job['links']['self']}:reanalyze", json={"policy": "default"}),

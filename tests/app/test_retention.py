@@ -16,7 +16,7 @@ from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage
 from app.maintenance.retention import Retention
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
+from tests.support.api import MP4, Sessions, finish, problem, submit
 
 Sweep = Callable[..., None]
 
@@ -47,7 +47,7 @@ def exists(clips: ClipStorage, job: dict[str, Any]) -> bool:
 def test_a_clip_goes_after_a_week_and_its_result_stays(
     api: TestClient, sessions: Sessions, clips: ClipStorage, sweep: Sweep
 ) -> None:
-    api.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/", "events": ["media.deleted"]})
+    api.post("/v1/webhook-endpoints", json={"url": "https://webhooks.example/", "events": ["media.deleted"]})
     job = submit(api)
     finish(sessions, frames=1)
     sweep(6)

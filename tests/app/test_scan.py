@@ -11,7 +11,7 @@ from app.cli.main import _commands
 from app.cli.scan import ExitCode, Outcome, sparkline, worst
 from app.core.enums import JobStatus, Priority, ReasonCode, Verdict
 from app.schemas import jobs as schemas
-from tests.factories import make_result
+from tests.support.factories import make_result
 
 
 def make_outcome(status: JobStatus, verdict: Verdict | None, **result: Any) -> Outcome:

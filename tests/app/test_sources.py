@@ -1,6 +1,5 @@
 """Clips that do not come with the request: known bytes, URLs; and many of them in a batch."""
 
-import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -13,19 +12,14 @@ from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage
 from app.services import batches
-from tests.app.test_api import MP4, Sessions, finish, problem, submit
+from tests.support.api import SHA256, Sessions, finish, problem, submit, submit_source
 
-SHA256 = hashlib.sha256(MP4).hexdigest()
 URL = "https://cdn.example.com/a.mp4"
-
-
-def name(api: TestClient, source: dict[str, Any], headers: dict[str, str] | None = None, **options: Any) -> Any:
-    return api.post("/v1/jobs", json={"source": source, "options": options}, headers=headers)
 
 
 def test_bytes_that_a_job_holds_need_no_upload(api: TestClient) -> None:
     first = submit(api)
-    response = name(api, {"sha256": SHA256}, external_id="again")
+    response = submit_source(api, {"sha256": SHA256}, external_id="again")
     second = response.json()
     assert (response.status_code, second["external_id"]) == (202, "again")
     assert second["clip"] == first["clip"] | {"url": None}
@@ -33,24 +27,24 @@ def test_bytes_that_a_job_holds_need_no_upload(api: TestClient) -> None:
 
 
 def test_bytes_of_nobody_or_of_the_past_are_not_found(api: TestClient, sessions: Sessions) -> None:
-    problem(name(api, {"sha256": SHA256}), 404, "not_found")
+    problem(submit_source(api, {"sha256": SHA256}), 404, "not_found")
     job = submit(api)
     with sessions() as session, session.begin():
         session.get_one(Job, UUID(job["id"][4:])).tenant = "other"
-    problem(name(api, {"sha256": SHA256}), 404, "not_found")
+    problem(submit_source(api, {"sha256": SHA256}), 404, "not_found")
     api.delete(submit(api)["links"]["self"])
-    problem(name(api, {"sha256": SHA256}), 404, "not_found")
+    problem(submit_source(api, {"sha256": SHA256}), 404, "not_found")
 
 
 def test_a_clip_stays_as_long_as_a_job_that_named_its_bytes(api: TestClient, clips: ClipStorage) -> None:
     first = submit(api)
-    name(api, {"sha256": SHA256})
+    submit_source(api, {"sha256": SHA256})
     api.delete(first["links"]["self"])
     clips.open_clip(SHA256).close()
 
 
 def test_a_url_is_fetched_later(api: TestClient) -> None:
-    job = name(api, {"url": URL}, external_id="far").json()
+    job = submit_source(api, {"url": URL}, external_id="far").json()
     assert job["clip"] == {"name": None, "url": URL, "sha256": None, "bytes": None, "deleted_at": None}
     assert job["status"] == "queued"
     again = api.delete(job["links"]["self"])
@@ -61,7 +55,7 @@ def test_a_url_is_fetched_later(api: TestClient) -> None:
     "url", ["http://169.254.169.254/latest", "file:///etc/passwd", "ftp://a.example/", "https://u:p@a.example/"]
 )
 def test_a_url_that_leads_inside_is_refused(api: TestClient, url: str) -> None:
-    body = problem(name(api, {"url": url}), 400, "invalid_request")
+    body = problem(submit_source(api, {"url": url}), 400, "invalid_request")
     assert body["errors"][0]["pointer"] == "/source/url"
 
 
@@ -88,9 +82,9 @@ def test_a_body_that_is_too_large_is_not_read(api: TestClient) -> None:
 def test_a_named_source_is_idempotent_too(api: TestClient) -> None:
     submit(api)
     key = {"Idempotency-Key": "k"}
-    first = name(api, {"sha256": SHA256}, key).json()
-    assert name(api, {"sha256": SHA256}, key).json()["id"] == first["id"]
-    problem(name(api, {"url": URL}, key), 422, "idempotency_mismatch")
+    first = submit_source(api, {"sha256": SHA256}, key).json()
+    assert submit_source(api, {"sha256": SHA256}, key).json()["id"] == first["id"]
+    problem(submit_source(api, {"url": URL}, key), 422, "idempotency_mismatch")
 
 
 def test_a_batch_is_taken_as_a_whole(api: TestClient) -> None:
@@ -101,7 +95,7 @@ def test_a_batch_is_taken_as_a_whole(api: TestClient) -> None:
     batch = response.json()
     assert (response.status_code, batch["status"], batch["jobs"]) == (202, "running", {"queued": 2})
     assert api.post("/v1/batches", json={"items": items}, headers=key).json()["id"] == batch["id"]
-    problem(name(api, {"sha256": SHA256}, key), 422, "idempotency_mismatch")
+    problem(submit_source(api, {"sha256": SHA256}, key), 422, "idempotency_mismatch")
     listed = api.get("/v1/jobs", params={"batch_id": batch["id"]}).json()["items"]
     assert [(job["batch_id"], job["priority"]) for job in listed] == [(batch["id"], "live"), (batch["id"], "batch")]
     assert api.get("/v1/jobs", params={"batch_id": "batch_x"}).json()["items"] == []
@@ -120,7 +114,7 @@ def test_one_bad_item_spoils_the_batch_and_is_pointed_at(api: TestClient) -> Non
 
 
 def test_a_batch_tells_once_that_it_is_complete(api: TestClient, sessions: Sessions) -> None:
-    api.post("/v1/webhook-endpoints", json={"url": "https://hooks.example/", "events": ["batch.completed"]})
+    api.post("/v1/webhook-endpoints", json={"url": "https://webhooks.example/", "events": ["batch.completed"]})
     finish_first = submit(api)
     finish(sessions)
     batch = api.post("/v1/batches", json={"items": [{"source": {"sha256": SHA256}}] * 2}).json()

@@ -11,7 +11,7 @@ import pytest
 
 from app.core.shutdown import Stop
 from app.local.supervisor import ChildKeepsDyingError, Supervisor
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 
 def python(code: str) -> list[str]:

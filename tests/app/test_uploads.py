@@ -1,7 +1,6 @@
 """Uploads in pieces: begun with a key, sent without one, complete when all bytes are there."""
 
 import json
-from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -12,54 +11,29 @@ from app.db.tables.uploads import ClipUpload
 from app.infra.clip_storage import ClipStorage
 from app.main import create_app
 from app.maintenance.retention import Retention
-from tests.app.test_api import MP4, Sessions, problem
-from tests.app.test_sources import SHA256, name
 from tests.conftest import API_KEY
-
-
-class Browser:
-    """Sends an upload in pieces as a browser does: without a key."""
-
-    def __init__(self, api: TestClient, begun: dict[str, Any]) -> None:
-        self._api = api
-        self._url = begun["upload_url"]
-
-    def send(self, offset: int, piece: bytes, **headers: str) -> Any:
-        given = {"Content-Type": "application/offset+octet-stream", "Tus-Resumable": "1.0.0", "Authorization": ""}
-        return self._api.patch(self._url, content=piece, headers=given | {"Upload-Offset": str(offset)} | headers)
-
-    def offset(self) -> int:
-        answer = self._api.head(self._url, headers={"Authorization": ""})
-        assert answer.headers["tus-resumable"] == "1.0.0"
-        return int(answer.headers["upload-offset"])
-
-
-def begin(api: TestClient, **changes: Any) -> dict[str, Any]:
-    response = api.post("/v1/uploads", json={"name": "a.mp4", "bytes": len(MP4)} | changes)
-    assert response.status_code == 201, response.text
-    begun: dict[str, Any] = response.json()
-    return begun
+from tests.support.api import MP4, SHA256, ChunkSender, Sessions, begin_upload, problem, submit_source
 
 
 def test_a_browser_sends_pieces_and_the_backend_submits_them(api: TestClient) -> None:
-    begun = begin(api, sha256=SHA256)
-    browser, source = Browser(api, begun), {"upload_id": begun["id"]}
+    begun = begin_upload(api, sha256=SHA256)
+    browser, source = ChunkSender(api, begun), {"upload_id": begun["id"]}
     assert (begun["status"], begun["received_bytes"], browser.offset()) == ("incomplete", 0, 0)
     answer = browser.send(0, MP4[:50])
     assert (answer.status_code, answer.headers["upload-offset"], answer.headers["upload-length"]) == (204, "50", "112")
     assert browser.offset() == 50
-    problem(name(api, source), 409, "upload_incomplete")
+    problem(submit_source(api, source), 409, "upload_incomplete")
     assert api.get(f"/v1/uploads/{begun['id']}").json()["received_bytes"] == 50
     assert browser.send(50, MP4[50:]).headers["upload-offset"] == "112"
     ended = api.get(f"/v1/uploads/{begun['id']}").json()
     assert (ended["status"], ended["sha256"]) == ("complete", SHA256)
     assert browser.offset() == 112  # the answer to the last piece may have been lost
-    job = name(api, source).json()
+    job = submit_source(api, source).json()
     assert (job["clip"]["name"], job["clip"]["sha256"], job["clip"]["bytes"]) == ("a.mp4", SHA256, 112)
 
 
 def test_a_piece_goes_to_the_end_and_nowhere_else(api: TestClient) -> None:
-    browser = Browser(api, begin(api))
+    browser = ChunkSender(api, begin_upload(api))
     problem(browser.send(10, MP4[10:]), 409, "offset_mismatch")
     browser.send(0, MP4[:50])
     problem(browser.send(0, MP4[:50]), 409, "offset_mismatch")
@@ -72,29 +46,29 @@ def test_a_piece_goes_to_the_end_and_nowhere_else(api: TestClient) -> None:
 
 
 def test_what_is_not_what_was_announced_begins_anew(api: TestClient) -> None:
-    browser = Browser(api, begin(api, sha256="0" * 64))
+    browser = ChunkSender(api, begin_upload(api, sha256="0" * 64))
     problem(browser.send(0, MP4), 422, "checksum_mismatch")
     assert browser.offset() == 0
 
 
 def test_what_is_no_video_begins_anew(api: TestClient) -> None:
-    browser = Browser(api, begin(api, bytes=8))
+    browser = ChunkSender(api, begin_upload(api, bytes=8))
     problem(browser.send(0, b"%PDF-1.7"), 415, "unsupported_media")
     assert browser.offset() == 0
 
 
 def test_an_upload_url_is_good_for_ten_minutes_and_can_be_renewed(api: TestClient, sessions: Sessions) -> None:
-    begun = begin(api)
-    old = Browser(api, begun)
+    begun = begin_upload(api)
+    old = ChunkSender(api, begun)
     old.send(0, MP4[:50])
     renewed = api.post(f"/v1/uploads/{begun['id']}:renew-url").json()
     problem(old.send(50, MP4[50:]), 404, "not_found")
-    assert Browser(api, renewed).offset() == 50
+    assert ChunkSender(api, renewed).offset() == 50
     with sessions() as session, session.begin():
         upload = session.scalars(select(ClipUpload)).one()
         assert 595 < (upload.url_expires_at - upload.created_at).total_seconds() < 605
         upload.url_expires_at = upload.created_at
-    problem(Browser(api, renewed).send(50, MP4[50:]), 404, "not_found")
+    problem(ChunkSender(api, renewed).send(50, MP4[50:]), 404, "not_found")
 
 
 def test_a_clip_that_is_announced_too_large_is_refused(api: TestClient, settings: Settings) -> None:
@@ -107,8 +81,8 @@ def test_a_clip_that_is_announced_too_large_is_refused(api: TestClient, settings
 def test_nothing_of_an_upload_stays(
     api: TestClient, sessions: Sessions, settings: Settings, clips: ClipStorage, *, way: str, is_complete: bool
 ) -> None:
-    begun = begin(api)
-    Browser(api, begun).send(0, MP4 if is_complete else MP4[:50])
+    begun = begin_upload(api)
+    ChunkSender(api, begun).send(0, MP4 if is_complete else MP4[:50])
     if way == "deleted":
         assert api.delete(f"/v1/uploads/{begun['id']}").status_code == 204
     else:
@@ -124,16 +98,16 @@ def test_nothing_of_an_upload_stays(
 
 
 def test_a_clip_goes_with_the_last_job_that_was_made_of_its_upload(api: TestClient, clips: ClipStorage) -> None:
-    begun = begin(api)
-    Browser(api, begun).send(0, MP4)
+    begun = begin_upload(api)
+    ChunkSender(api, begun).send(0, MP4)
     source = {"upload_id": begun["id"]}
-    jobs = [name(api, source).json() for _ in range(2)]
+    jobs = [submit_source(api, source).json() for _ in range(2)]
     api.delete(jobs[0]["links"]["self"])
     clips.open_clip(SHA256).close()
     api.delete(jobs[1]["links"]["self"])
     with pytest.raises(FileNotFoundError):
         clips.open_clip(SHA256)
-    problem(name(api, source), 404, "not_found")
+    problem(submit_source(api, source), 404, "not_found")
 
 
 def test_a_page_of_another_origin_may_upload_where_the_operator_says_so(settings: Settings, sessions: Sessions) -> None:
@@ -143,15 +117,15 @@ def test_a_page_of_another_origin_may_upload_where_the_operator_says_so(settings
     open_to = settings.model_copy(update={"cors_origins": ("https://app.example",)})
     for chosen, status in ((settings, 400), (open_to, 200)):
         with TestClient(create_app(chosen), headers={"Authorization": f"Bearer {API_KEY}"}) as api:
-            url = begin(api)["upload_url"]
+            url = begin_upload(api)["upload_url"]
             assert api.options(url, headers=asked).status_code == status
-            answer = Browser(api, {"upload_url": url}).send(0, MP4, Origin="https://app.example")
+            answer = ChunkSender(api, {"upload_url": url}).send(0, MP4, Origin="https://app.example")
             assert ("access-control-allow-origin" in answer.headers) == (status == 200)
 
 
 def test_secrets_of_upload_urls_are_in_no_log(capsys: pytest.CaptureFixture[str], api: TestClient) -> None:
-    begun = begin(api)
-    Browser(api, begun).send(0, MP4)
+    begun = begin_upload(api)
+    ChunkSender(api, begun).send(0, MP4)
     logged = json.dumps(capsys.readouterr())
     assert "/v1/direct-uploads/..." in logged
     assert begun["upload_url"].rpartition("/")[2] not in logged

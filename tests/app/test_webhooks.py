@@ -14,40 +14,30 @@ from app.core.enums import FailureCode
 from app.core.settings import Settings
 from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
 from app.infra.clip_storage import make_storage
-from app.infra.egress import Guard
+from app.infra.egress import EgressPolicy
 from app.main import create_app
 from app.maintenance.retention import Retention
 from app.services import attempts, webhook_deliveries
-from app.webhook_dispatcher import Courier
+from app.webhook_dispatcher import WebhookDispatcher
 from tests.app.conftest import Deliver
-from tests.app.test_api import Sessions, finish, problem, submit
 from tests.conftest import API_KEY
-from tests.factories import make_frame
-from tests.fixtures.receiver import Receiver, receiver
-from tests.waiting import wait_until
-
-ENDPOINTS = "/v1/webhook-endpoints"
+from tests.support.api import ENDPOINTS, Sessions, finish, problem, register_endpoint, submit
+from tests.support.factories import make_frame
+from tests.support.receiver import Receiver, receiver
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def api(hook_api: TestClient) -> TestClient:
-    return hook_api
+def api(webhook_api: TestClient) -> TestClient:
+    return webhook_api
 
 
-def register(api: TestClient, url: str, **properties: Any) -> dict[str, Any]:
-    response = api.post(ENDPOINTS, json={"url": url, **properties})
-    assert response.status_code == 201, response.text
-    endpoint: dict[str, Any] = response.json()
-    assert endpoint["secret"].startswith("whsec_")
-    return endpoint
-
-
-def test_a_job_tells_its_story_signed(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
-    endpoint = register(api, hook.url)
+def test_a_job_tells_its_story_signed(api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    endpoint = register_endpoint(api, webhook.url)
     job = submit(api, external_id="post-1")
     finish(sessions)
     deliver()
-    events = hook.verified(endpoint["secret"])
+    events = webhook.verified(endpoint["secret"])
     assert {event["type"] for event in events} == {"job.queued", "job.started", "job.succeeded"}
     last = next(event for event in events if event["type"] == "job.succeeded")
     assert last["data"] == {
@@ -61,11 +51,11 @@ def test_a_job_tells_its_story_signed(api: TestClient, hook: Receiver, deliver: 
     }
     assert datetime.fromisoformat(last["timestamp"]).tzinfo
     with pytest.raises(WebhookVerificationError):
-        hook.verified("whsec_" + "A" * 43 + "=")
+        webhook.verified("whsec_" + "A" * 43 + "=")
 
 
-def test_other_ends_are_told_too(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
-    endpoint = register(api, hook.url, events=["job.failed", "job.canceled", "media.deleted"])
+def test_other_ends_are_told_too(api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    endpoint = register_endpoint(api, webhook.url, events=["job.failed", "job.canceled", "media.deleted"])
     canceled, failed = submit(api)["id"], submit(api)["id"]
     api.post(f"/v1/jobs/{canceled}:cancel")
     with sessions() as session:
@@ -74,26 +64,26 @@ def test_other_ends_are_told_too(api: TestClient, hook: Receiver, deliver: Deliv
         attempts.fail(session, attempt, code=FailureCode.NOT_A_VIDEO, message="No.", retryable=False)
     api.delete(f"/v1/jobs/{failed}")
     deliver()
-    told = {event["type"]: event["data"] for event in hook.verified(endpoint["secret"])}
+    told = {event["type"]: event["data"] for event in webhook.verified(endpoint["secret"])}
     assert told["job.canceled"]["id"] == canceled
     assert told["job.failed"]["failure"] == {"code": "not_a_video", "retryable": False}
     assert (told["media.deleted"]["id"], told["media.deleted"]["external_id"]) == (failed, None)
 
 
-def test_feedback_is_told(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
-    endpoint = register(api, hook.url, events=["job.feedback"])
+def test_feedback_is_told(api: TestClient, webhook: Receiver, deliver: Deliver) -> None:
+    endpoint = register_endpoint(api, webhook.url, events=["job.feedback"])
     job = submit(api)
     api.post(f"/v1/jobs/{job['id']}/feedback", json={"label": "fake", "category": "face swap", "note": "private"})
     deliver()
-    (event,) = hook.verified(endpoint["secret"])
+    (event,) = webhook.verified(endpoint["secret"])
     assert (event["data"]["id"], event["data"]["label"], event["data"]["category"]) == (job["id"], "fake", "face swap")
     assert "note" not in event["data"]
 
 
 def test_the_full_payload_has_the_result_if_it_fits(
-    api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    endpoint = register(api, hook.url, payload="full", events=["job.succeeded"])
+    endpoint = register_endpoint(api, webhook.url, payload="full", events=["job.succeeded"])
     submit(api)
     finish(sessions, frames=2)
     deliver()
@@ -101,35 +91,37 @@ def test_the_full_payload_has_the_result_if_it_fits(
     submit(api)
     finish(sessions)
     deliver()
-    whole, small = (event["data"] for event in hook.verified(endpoint["secret"]))
+    whole, small = (event["data"] for event in webhook.verified(endpoint["secret"]))
     assert whole["result"]["coverage"]["frames_sampled"] == 16
     assert "frames" not in whole["result"]
     assert "result" not in small
     assert make_frame().track_id in str(whole["result"])
 
 
-def test_a_failing_receiver_gets_the_same_id_again(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
-    endpoint = register(api, hook.url, events=["job.queued"])
-    hook.statuses = [500, 302]
-    hook.headers = {"Location": hook.url}
+def test_a_failing_receiver_gets_the_same_id_again(api: TestClient, webhook: Receiver, deliver: Deliver) -> None:
+    endpoint = register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses = [500, 302]
+    webhook.headers = {"Location": webhook.url}
     submit(api)
     deliver()
-    assert len(hook.ids) == 3
-    assert len(set(hook.ids)) == 1
-    assert len({headers["webhook-signature"] for headers, _ in hook.requests}) >= 1
+    assert len(webhook.ids) == 3
+    assert len(set(webhook.ids)) == 1
+    assert len({headers["webhook-signature"] for headers, _ in webhook.requests}) >= 1
     log = api.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries").json()["items"]
-    assert [(row["status_code"], row["event_id"]) for row in log] == [(code, hook.ids[0]) for code in (200, 302, 500)]
+    assert [(row["status_code"], row["event_id"]) for row in log] == [
+        (code, webhook.ids[0]) for code in (200, 302, 500)
+    ]
     assert log[0]["next_at"] is None
 
 
-def test_what_is_given_up_can_be_recovered_and_replayed(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
-    endpoint = register(api, hook.url, events=["job.queued"])
-    hook.statuses = [500] * 4
+def test_what_is_given_up_can_be_recovered_and_replayed(api: TestClient, webhook: Receiver, deliver: Deliver) -> None:
+    endpoint = register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses = [500] * 4
     submit(api)
     deliver()
-    assert len(hook.ids) == 4
+    assert len(webhook.ids) == 4
     deliver()
-    assert len(hook.ids) == 4
+    assert len(webhook.ids) == 4
     path = f"{ENDPOINTS}/{endpoint['id']}"
     assert api.get(path).json()["failing_since"]
     later = {"since": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
@@ -138,26 +130,26 @@ def test_what_is_given_up_can_be_recovered_and_replayed(api: TestClient, hook: R
     assert api.post(f"{path}:recover", json=since).json() == {"events": 1}
     deliver()
     assert api.get(path).json()["failing_since"] is None
-    assert api.post(f"/v1/webhook-events/{hook.ids[0]}:replay").status_code == 202
+    assert api.post(f"/v1/webhook-events/{webhook.ids[0]}:replay").status_code == 202
     deliver()
-    assert len(hook.ids) == 6
-    assert len(set(hook.ids)) == 1
+    assert len(webhook.ids) == 6
+    assert len(set(webhook.ids)) == 1
     problem(api.post(f"/v1/webhook-events/evt_{'0' * 32}:replay"), 404, "not_found")
 
 
 def test_a_receiver_that_is_gone_is_disabled_and_the_others_hear_of_it(
-    api: TestClient, hook: Receiver, deliver: Deliver
+    api: TestClient, webhook: Receiver, deliver: Deliver
 ) -> None:
     with receiver() as gone:
         gone.statuses = [410]
-        watching = register(api, hook.url, events=["endpoint.disabled"])
-        ended = register(api, gone.url)
+        watching = register_endpoint(api, webhook.url, events=["endpoint.disabled"])
+        ended = register_endpoint(api, gone.url)
         submit(api)
         deliver()
         submit(api)
         deliver()
         assert len(gone.ids) == 1
-    (event,) = hook.verified(watching["secret"])
+    (event,) = webhook.verified(watching["secret"])
     assert event["data"]["endpoint_id"] == ended["id"]
     found = api.get(f"{ENDPOINTS}/{ended['id']}").json()
     assert (found["enabled"], "410" in found["disabled_reason"]) == (False, True)
@@ -166,10 +158,10 @@ def test_a_receiver_that_is_gone_is_disabled_and_the_others_hear_of_it(
 
 
 def test_deliveries_that_meet_do_not_stand_in_each_others_way(
-    api: TestClient, hook: Receiver, deliver: Deliver
+    api: TestClient, webhook: Receiver, deliver: Deliver
 ) -> None:
-    endpoint = register(api, hook.url, events=["job.queued"])
-    hook.statuses, hook.delay_seconds = [410] * 4, 0.3
+    endpoint = register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses, webhook.delay_seconds = [410] * 4, 0.3
     for _ in range(4):
         submit(api)
     deliver()
@@ -178,35 +170,35 @@ def test_deliveries_that_meet_do_not_stand_in_each_others_way(
     assert [(row["status_code"], row["next_at"]) for row in log] == [(410, None)] * 4
     for action, body in ((":test", None), (":recover", {"since": "2026-01-01T00:00:00Z"})):
         problem(api.post(f"{path}{action}", json=body), 409, "endpoint_disabled")
-    problem(api.post(f"/v1/webhook-events/{hook.ids[0]}:replay"), 409, "endpoint_disabled")
+    problem(api.post(f"/v1/webhook-events/{webhook.ids[0]}:replay"), 409, "endpoint_disabled")
     api.patch(path, json={"enabled": True})
     api.post(f"{path}:recover", json={"since": "2026-01-01T00:00:00Z"})
     deliver()
-    assert len(hook.ids) == 8
+    assert len(webhook.ids) == 8
 
 
 def test_a_replay_is_not_undone_by_a_delivery_that_was_on_its_way(
-    api: TestClient, hook: Receiver, sessions: Sessions
+    api: TestClient, webhook: Receiver, sessions: Sessions
 ) -> None:
-    register(api, hook.url, events=["job.queued"])
+    register_endpoint(api, webhook.url, events=["job.queued"])
     submit(api)
-    arguments: Any = {"lease": timedelta(minutes=1), "limit": 1, "a_endpoint": 1, "busy": {}}
+    arguments: Any = {"lease": timedelta(minutes=1), "limit": 1, "per_endpoint": 1, "busy": {}}
     with sessions() as session:
-        (parcel,) = webhook_deliveries.claim_parcels(session, **arguments)
-    api.post(f"/v1/webhook-events/{parcel.message_id}:replay")
+        (delivery,) = webhook_deliveries.claim_deliveries(session, **arguments)
+    api.post(f"/v1/webhook-events/{delivery.message_id}:replay")
     policy = webhook_deliveries.RetryPolicy((timedelta(hours=1),), timedelta(days=5))
     with sessions() as session:
-        webhook_deliveries.record(session, parcel, webhook_deliveries.Outcome(500), policy)
+        webhook_deliveries.record_delivery(session, delivery, webhook_deliveries.DeliveryResult(500), policy)
     with sessions() as session:
-        assert len(webhook_deliveries.claim_parcels(session, **arguments)) == 1
+        assert len(webhook_deliveries.claim_deliveries(session, **arguments)) == 1
 
 
 @pytest.mark.parametrize("retry_after", ["9" * 5000, "soon", "Wed, 99 Nov 2026 00:00:00 GMT", "-1"])
 def test_nonsense_of_a_receiver_is_recorded_as_any_failure(
-    api: TestClient, hook: Receiver, deliver: Deliver, retry_after: str
+    api: TestClient, webhook: Receiver, deliver: Deliver, retry_after: str
 ) -> None:
-    endpoint = register(api, hook.url, events=["job.queued"])
-    hook.statuses, hook.headers = [503], {"Retry-After": retry_after}
+    endpoint = register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses, webhook.headers = [503], {"Retry-After": retry_after}
     submit(api)
     deliver()
     log = api.get(f"{ENDPOINTS}/{endpoint['id']}/deliveries").json()["items"]
@@ -214,9 +206,9 @@ def test_nonsense_of_a_receiver_is_recorded_as_any_failure(
 
 
 def test_old_events_and_idle_named_endpoints_go(
-    api: TestClient, hook: Receiver, deliver: Deliver, settings: Settings, sessions: Sessions
+    api: TestClient, webhook: Receiver, deliver: Deliver, settings: Settings, sessions: Sessions
 ) -> None:
-    register(api, hook.url)
+    register_endpoint(api, webhook.url)
     with receiver() as named:
         submit(api, webhook_url=named.url)
         deliver()
@@ -229,25 +221,25 @@ def test_old_events_and_idle_named_endpoints_go(
         keep(session)
     with sessions() as session:
         assert session.query(WebhookEvent).count() == 0
-    assert [endpoint["url"] for endpoint in api.get(ENDPOINTS).json()["items"]] == [hook.url]
+    assert [endpoint["url"] for endpoint in api.get(ENDPOINTS).json()["items"]] == [webhook.url]
 
 
 def test_an_endpoint_that_only_fails_for_days_is_disabled(
-    api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions
+    api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions
 ) -> None:
-    endpoint = register(api, hook.url, events=["job.queued"])
-    hook.statuses = [500] * 10
+    endpoint = register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses = [500] * 10
     with sessions() as session, session.begin():
         session.execute(update(WebhookEndpoint).values(failing_since=datetime.now(UTC) - timedelta(days=6)))
     submit(api)
     deliver()
-    assert len(hook.ids) == 1
+    assert len(webhook.ids) == 1
     assert not api.get(f"{ENDPOINTS}/{endpoint['id']}").json()["enabled"]
 
 
-def test_retry_after_is_heeded(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
-    register(api, hook.url, events=["job.queued"])
-    hook.statuses, hook.headers = [503], {"Retry-After": "120"}
+def test_retry_after_is_heeded(api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    register_endpoint(api, webhook.url, events=["job.queued"])
+    webhook.statuses, webhook.headers = [503], {"Retry-After": "120"}
     submit(api)
     deliver()
     with sessions() as session:
@@ -257,27 +249,27 @@ def test_retry_after_is_heeded(api: TestClient, hook: Receiver, deliver: Deliver
 
 
 def test_a_receiver_that_hangs_does_not_hold_up_the_others(
-    api: TestClient, hook: Receiver, hook_settings: Settings, sessions: Sessions
+    api: TestClient, webhook: Receiver, hook_settings: Settings, sessions: Sessions
 ) -> None:
     with receiver() as slow:
         slow.delay_seconds = 5
-        register(api, slow.url)
-        endpoint = register(api, hook.url)
+        register_endpoint(api, slow.url)
+        endpoint = register_endpoint(api, webhook.url)
         for _ in range(6):
             submit(api)
-        courier = Courier(sessions, Guard(hook_settings.egress_allow), hook_settings)
+        dispatcher = WebhookDispatcher(sessions, EgressPolicy(hook_settings.egress_allow), hook_settings)
         start = time.monotonic()
-        wait_until(lambda: courier.deliver_due() is not None and len(hook.ids) == 6, 20)
+        wait_until(lambda: dispatcher.deliver_due() is not None and len(webhook.ids) == 6, 20)
         assert time.monotonic() - start < 4
         assert len(slow.ids) <= hook_settings.webhook_endpoint_concurrency
-        assert set(hook.types(endpoint["secret"])) == {"job.queued"}
-        wait_until(lambda: not courier.is_busy(), 20)
+        assert set(webhook.types(endpoint["secret"])) == {"job.queued"}
+        wait_until(lambda: not dispatcher.is_busy(), 20)
     log = api.get(ENDPOINTS).json()["items"]
     assert next(item for item in log if item["url"] == slow.url)["failing_since"]
 
 
-def test_a_rotated_secret_signs_beside_the_old_one(api: TestClient, hook: Receiver, deliver: Deliver) -> None:
-    old = register(api, hook.url)
+def test_a_rotated_secret_signs_beside_the_old_one(api: TestClient, webhook: Receiver, deliver: Deliver) -> None:
+    old = register_endpoint(api, webhook.url)
     path = f"{ENDPOINTS}/{old['id']}"
     new = api.post(f"{path}:rotate-secret", json={"overlap_seconds": 3600}).json()
     assert new["previous_secret_until"]
@@ -285,33 +277,41 @@ def test_a_rotated_secret_signs_beside_the_old_one(api: TestClient, hook: Receiv
     assert api.post(f"{path}:test").status_code == 202
     deliver()
     for secret in (old["secret"], new["secret"]):
-        assert hook.types(secret) == ["webhook.test"]
+        assert webhook.types(secret) == ["webhook.test"]
     newest = api.post(f"{path}:rotate-secret", json={"overlap_seconds": 0}).json()
-    hook.requests.clear()
+    webhook.requests.clear()
     api.post(f"{path}:test")
     deliver()
-    assert hook.types(newest["secret"]) == ["webhook.test"]
+    assert webhook.types(newest["secret"]) == ["webhook.test"]
     with pytest.raises(WebhookVerificationError):
-        hook.types(new["secret"])
+        webhook.types(new["secret"])
 
 
-def test_a_job_may_name_its_own_url(api: TestClient, hook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
-    named = submit(api, webhook_url=hook.url)
-    submit(api, webhook_url=hook.url)
+def test_a_job_may_name_its_own_url(api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions) -> None:
+    named = submit(api, webhook_url=webhook.url)
+    submit(api, webhook_url=webhook.url)
     submit(api)
     (endpoint,) = api.get(ENDPOINTS).json()["items"]
-    assert (endpoint["jobs"], endpoint["url"]) == ("named", hook.url)
+    assert (endpoint["jobs"], endpoint["url"]) == ("named", webhook.url)
     secret = api.get(f"{ENDPOINTS}/{endpoint['id']}/secret").json()["secret"]
     finish(sessions)
     deliver()
-    told = [event["data"]["id"] for event in hook.verified(secret) if event["type"] == "job.queued"]
+    told = [event["data"]["id"] for event in webhook.verified(secret) if event["type"] == "job.queued"]
     assert len(told) == 2
-    assert [event["data"]["id"] for event in hook.verified(secret) if event["type"] == "job.succeeded"] == [named["id"]]
+    assert [event["data"]["id"] for event in webhook.verified(secret) if event["type"] == "job.succeeded"] == [
+        named["id"]
+    ]
 
 
 @pytest.mark.parametrize(
     "url",
-    ["http://hooks.example/x", "https://10.0.0.1/x", "https://u:p@h.example/", "nonsense", "https://bücher.example/"],
+    [
+        "http://webhooks.example/x",
+        "https://10.0.0.1/x",
+        "https://u:p@h.example/",
+        "nonsense",
+        "https://bücher.example/",
+    ],
 )
 def test_urls_that_are_not_sent_to_are_refused_at_once(settings: Settings, sessions: Sessions, url: str) -> None:
     assert sessions
@@ -327,9 +327,9 @@ def test_urls_that_are_not_sent_to_are_refused_at_once(settings: Settings, sessi
         assert api.get("/v1/jobs").json()["items"] == []
 
 
-def test_a_url_is_registered_once(api: TestClient, hook: Receiver) -> None:
-    endpoint = register(api, hook.url)
-    problem(api.post(ENDPOINTS, json={"url": hook.url}), 409, "endpoint_exists")
+def test_a_url_is_registered_once(api: TestClient, webhook: Receiver) -> None:
+    endpoint = register_endpoint(api, webhook.url)
+    problem(api.post(ENDPOINTS, json={"url": webhook.url}), 409, "endpoint_exists")
     path = f"{ENDPOINTS}/{endpoint['id']}"
     changed = api.patch(path, json={"description": "moderation", "events": ["job.failed"], "payload": "full"}).json()
     assert (changed["description"], changed["events"], changed["payload"]) == ("moderation", ["job.failed"], "full")
@@ -338,8 +338,8 @@ def test_a_url_is_registered_once(api: TestClient, hook: Receiver) -> None:
     problem(api.get(path), 404, "not_found")
 
 
-def test_the_secret_is_one_of_standard_webhooks(api: TestClient, hook: Receiver) -> None:
-    secret = register(api, hook.url)["secret"]
+def test_the_secret_is_one_of_standard_webhooks(api: TestClient, webhook: Receiver) -> None:
+    secret = register_endpoint(api, webhook.url)["secret"]
     now = datetime.now(UTC)
     signature = Webhook(secret).sign("evt_1", now, "{}")
     headers = {"webhook-id": "evt_1", "webhook-timestamp": str(int(now.timestamp())), "webhook-signature": signature}

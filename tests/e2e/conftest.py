@@ -24,8 +24,8 @@ from app.db.migrations import migrate
 from app.local.embedded_servers import embedded_postgres, make_valkey, start_valkey, valkey_url
 from app.schemas.jobs import Job
 from tests.conftest import API_KEY
-from tests.fixtures.receiver import LOOPBACK
-from tests.waiting import wait_until
+from tests.support.receiver import LOOPBACK
+from tests.support.waiting import wait_until
 
 _START_SECONDS = 90
 
@@ -93,16 +93,16 @@ class Service:
                 worker.terminate()
 
     @contextmanager
-    def courier(self) -> Iterator[Process]:
-        """A courier for the time of a block."""
-        log = self.folder / f"courier-{len(self.started)}.log"
-        courier = start([sys.executable, "-m", "app.cli.main", "courier"], self.environment, log)
-        self.started.append(courier)
-        wait_until(lambda: "courier_ready" in log.read_text(), _START_SECONDS)
+    def dispatcher(self) -> Iterator[Process]:
+        """A dispatcher for the time of a block."""
+        log = self.folder / f"dispatcher-{len(self.started)}.log"
+        dispatcher = start([sys.executable, "-m", "app.cli.main", "webhooks"], self.environment, log)
+        self.started.append(dispatcher)
+        wait_until(lambda: "webhook_dispatcher_ready" in log.read_text(), _START_SECONDS)
         try:
-            yield courier
+            yield dispatcher
         finally:
-            courier.terminate()
+            dispatcher.terminate()
 
     def submit_hung(self, worker: Process, clip: Path) -> Job:
         """A job that this worker, the only one, has begun and cannot end: its decoder is suspended."""
@@ -185,14 +185,14 @@ def running_worker(service: Service) -> Iterator[Process]:
 @pytest.fixture
 def web(clip: Callable[[str], Path]) -> Iterator[str]:
     """A web server with the clips."""
-    clip("portrait.mp4")
+    clip("speaker.mp4")
     clip("no_face.mp4")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
             pass
 
-    handler = partial(Quiet, directory=str(clip("portrait.mp4").parent))
+    handler = partial(Quiet, directory=str(clip("speaker.mp4").parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"

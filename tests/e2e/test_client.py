@@ -21,8 +21,8 @@ FAKE = FeedbackRequest(label=FeedbackLabel.FAKE)
 def test_the_client_waits_for_the_end(service: Service, clip: Callable[[str], Path]) -> None:
     client = service.client
     options = JobOptions(external_id="client")
-    first = client.submit(clip("portrait.mp4"), options=options, idempotency_key="client-1")
-    assert client.submit(clip("portrait.mp4"), options=options, idempotency_key="client-1").id == first.id
+    first = client.submit(clip("speaker.mp4"), options=options, idempotency_key="client-1")
+    assert client.submit(clip("speaker.mp4"), options=options, idempotency_key="client-1").id == first.id
     ended = client.wait(first.id, timeout_seconds=60)
     assert ended.status is JobStatus.SUCCEEDED
     assert [job.id for job in client.jobs(external_id="client")] == [first.id]
@@ -37,7 +37,7 @@ def test_the_async_client_does_the_same(service: Service, clip: Callable[[str], 
     async def use() -> None:
         async with AsyncClient(url=service.url, api_key=API_KEY) as client:
             options = JobOptions(external_id="async")
-            path = clip("portrait.mp4")
+            path = clip("speaker.mp4")
             submitted = await asyncio.gather(*(client.submit(path, options=options) for _ in range(2)))
             ended = await asyncio.gather(*(client.wait(job.id, timeout_seconds=60) for job in submitted))
             assert {job.status for job in ended} == {JobStatus.SUCCEEDED}
@@ -62,7 +62,7 @@ def test_a_job_that_has_not_ended_is_never_returned(
             await client.cancel(job_id)
             assert (await client.wait(job_id)).status is JobStatus.CANCELED
 
-    job = service.submit_hung(running_worker, clip("portrait.mp4"))
+    job = service.submit_hung(running_worker, clip("speaker.mp4"))
     with pytest.raises(StillRunningError) as error:
         service.client.wait(job.id, timeout_seconds=0)
     assert error.value.job.id == job.id

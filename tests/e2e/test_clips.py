@@ -12,7 +12,7 @@ from app.client.errors import ApiError
 from app.core.enums import FailureCode, JobStatus, ReasonCode, Verdict
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service
-from tests.fixtures.catalogue import UNREADABLE
+from tests.support.catalogue import UNREADABLE
 
 Clip = Callable[[str], Path]
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_w
 @pytest.mark.parametrize(
     ("name", "tracks"),
     [
-        ("portrait.mp4", 1),
+        ("speaker.mp4", 1),
         ("two_people.mp4", 2),
         ("rotated.mp4", 1),
         ("variable_frame_rate.mp4", 1),
@@ -78,7 +78,7 @@ def test_an_empty_clip_is_refused_at_once(service: Service, clip: Clip) -> None:
 
 
 def test_a_self_blended_copy_is_more_likely_fake_than_its_original(service: Service, clip: Clip) -> None:
-    jobs = [service.client.submit(clip(name)) for name in ("portrait.mp4", "self_blended.mp4")]
+    jobs = [service.client.submit(clip(name)) for name in ("speaker.mp4", "self_blended.mp4")]
     original, copy = (service.wait_for_end(job).result for job in jobs)
     assert original is not None
     assert copy is not None
@@ -104,7 +104,7 @@ def scan(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_prints_one_object_a_clip(service: Service, clip: Clip) -> None:
-    done = scan(service, "--json", str(clip("portrait.mp4")), str(clip("truncated.mp4")), str(clip("zero_bytes.mp4")))
+    done = scan(service, "--json", str(clip("speaker.mp4")), str(clip("truncated.mp4")), str(clip("zero_bytes.mp4")))
     assert done.returncode == 1
     judged, broken, refused = (json.loads(line) for line in done.stdout.splitlines())
     assert (judged["status"], judged["reasons"]) == ("succeeded", [])
@@ -126,7 +126,7 @@ def test_the_command_line_prints_a_table(service: Service, clip: Clip) -> None:
 
 
 def test_a_wrong_key_is_said(service: Service, clip: Clip) -> None:
-    done = scan(service, "--key", "umk_wrong", str(clip("portrait.mp4")))
+    done = scan(service, "--key", "umk_wrong", str(clip("speaker.mp4")))
     assert done.returncode == 1
     assert "UNMASK_API_KEY" in done.stderr
 
@@ -135,7 +135,7 @@ def test_the_same_bytes_are_judged_once(service: Service, clip: Callable[[str], 
     with service.worker(UNMASK_REUSE_RESULTS="true"):
         again = None
         for _ in range(10):  # the worker of the other tests, which reuses nothing, may be faster
-            job = service.wait_for_end(service.client.submit(clip("portrait.mp4")))
+            job = service.wait_for_end(service.client.submit(clip("speaker.mp4")))
             if job.deduplicated_from:
                 again = job
                 break

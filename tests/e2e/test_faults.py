@@ -14,7 +14,7 @@ from app.core.enums import FailureCode, JobStatus
 from app.local.embedded_servers import start_valkey
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
 pytestmark = pytest.mark.xdist_group("e2e")
@@ -26,7 +26,7 @@ BIG_BYTES = 300 * MIB
 
 def test_a_job_survives_the_death_of_its_worker(service: Service, clip: Clip) -> None:
     with service.worker() as doomed:
-        job = service.submit_hung(doomed, clip("portrait.mp4"))  # so that the job is still running when the blow falls
+        job = service.submit_hung(doomed, clip("speaker.mp4"))  # so that the job is still running when the blow falls
         doomed.kill_group()
     with service.worker():
         ended = service.wait_for_end(job)
@@ -36,7 +36,7 @@ def test_a_job_survives_the_death_of_its_worker(service: Service, clip: Clip) ->
 
 def test_a_worker_that_slept_through_its_lease_stores_nothing(service: Service, clip: Clip) -> None:
     with service.worker() as sleeper:
-        job = service.submit_hung(sleeper, clip("portrait.mp4"))
+        job = service.submit_hung(sleeper, clip("speaker.mp4"))
         asleep = [psutil.Process(sleeper.pid), *psutil.Process(sleeper.pid).children(recursive=True)]
         for process in asleep:
             process.suspend()
@@ -52,7 +52,7 @@ def test_a_worker_that_slept_through_its_lease_stores_nothing(service: Service, 
 
 def test_a_worker_that_is_asked_to_stop_gives_its_job_back(service: Service, clip: Clip) -> None:
     with service.worker() as stopping:
-        job = service.submit_hung(stopping, clip("portrait.mp4"))
+        job = service.submit_hung(stopping, clip("speaker.mp4"))
         stopping.popen.send_signal(signal.SIGTERM)
         wait_until(lambda: service.client.get(job.id).status is JobStatus.QUEUED, 20)
         stopping.popen.wait(20)
@@ -64,7 +64,7 @@ def test_a_worker_that_is_asked_to_stop_gives_its_job_back(service: Service, cli
 def test_a_clip_that_hangs_the_decoder_fails_alone(service: Service, clip: Clip) -> None:
     with service.worker(UNMASK_DECODE_TIMEOUT="1") as worker:
         worker.decoder().suspend()
-        hung = service.client.submit(clip("portrait.mp4"))
+        hung = service.client.submit(clip("speaker.mp4"))
         healthy = service.client.submit(clip("two_people.mp4"))
         ended = service.wait_for_end(hung)
         assert ended.failure is not None
@@ -74,11 +74,11 @@ def test_a_clip_that_hangs_the_decoder_fails_alone(service: Service, clip: Clip)
 
 def test_canceling_a_running_job_frees_the_worker(service: Service, clip: Clip) -> None:
     with service.worker() as worker:
-        job = service.submit_hung(worker, clip("portrait.mp4"))
+        job = service.submit_hung(worker, clip("speaker.mp4"))
         url = f"{service.url}/v1/jobs/{job.id}:cancel"
         canceled = httpx.post(url, headers={"X-API-Key": API_KEY})
         assert canceled.json()["status"] == "canceled"
-        following = service.client.submit(clip("portrait.mp4"))
+        following = service.client.submit(clip("speaker.mp4"))
         assert service.wait_for_end(following).status is JobStatus.SUCCEEDED
     assert service.client.get(job.id).status is JobStatus.CANCELED
 
@@ -88,7 +88,7 @@ def test_without_the_queue_jobs_are_taken_and_run_later(service: Service, clip: 
         service.valkey.stop()
         try:
             start = time.monotonic()
-            job = service.client.submit(clip("portrait.mp4"))
+            job = service.client.submit(clip("speaker.mp4"))
             assert time.monotonic() - start < 0.5
             assert httpx.get(f"{service.url}/readyz").json()["status"] == "degraded"
         finally:
@@ -108,7 +108,7 @@ def crash_postgres(service: Service) -> None:
 
 def test_a_job_survives_a_crash_of_the_database(service: Service, clip: Clip) -> None:
     with service.worker() as worker:
-        job = service.submit_hung(worker, clip("portrait.mp4"))
+        job = service.submit_hung(worker, clip("speaker.mp4"))
         crash_postgres(service)
         worker.decoder().resume()
         wait_until(service.client.is_ready)

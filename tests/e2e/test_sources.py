@@ -17,8 +17,8 @@ from app.schemas.jobs import Job, ReanalysisRequest
 from app.schemas.submissions import JobOptions, JobRequest, Source
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Process, Service
-from tests.fixtures.receiver import receiver
-from tests.waiting import wait_until
+from tests.support.receiver import receiver
+from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
@@ -36,10 +36,10 @@ def judged(service: Service, job: Job) -> Job:
 
 
 def test_all_ways_in_lead_to_the_same_verdict(service: Service, web: str, clip: Clip) -> None:
-    uploaded = judged(service, service.client.submit(clip("portrait.mp4")))
-    upload = service.client.upload(clip("portrait.mp4"))
+    uploaded = judged(service, service.client.submit(clip("speaker.mp4")))
+    upload = service.client.upload(clip("speaker.mp4"))
     assert uploaded.clip.sha256 == upload.sha256
-    sources = [Source(upload_id=upload.id), Source(sha256=upload.sha256), Source(url=f"{web}/portrait.mp4")]
+    sources = [Source(upload_id=upload.id), Source(sha256=upload.sha256), Source(url=f"{web}/speaker.mp4")]
     for source in sources:
         job = judged(service, service.client.submit_source(JobRequest(source=source)))
         assert (job.clip.sha256, job.clip.bytes) == (uploaded.clip.sha256, uploaded.clip.bytes)
@@ -56,9 +56,9 @@ def test_a_url_that_gives_no_clip_fails_with_a_reason(service: Service, web: str
 
 
 def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.client.upload.PIECE_BYTES", 50_000)
-    monkeypatch.setattr("app.client.upload.PIECE_RETRY_SECONDS", 0.01)
-    path = clip("portrait.mp4")
+    monkeypatch.setattr("app.client.upload.CHUNK_BYTES", 50_000)
+    monkeypatch.setattr("app.client.upload.CHUNK_RETRY_SECONDS", 0.01)
+    path = clip("speaker.mp4")
     sent: list[int] = []
     real = httpx.Client.request
 
@@ -78,7 +78,7 @@ def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, mo
 
 
 def test_a_client_of_the_tus_protocol_sends_pieces_without_our_key(service: Service, clip: Clip) -> None:
-    path = clip("portrait.mp4")
+    path = clip("speaker.mp4")
     with api_of(service) as api:
         begun = api.post("/v1/uploads", json={"bytes": path.stat().st_size}).raise_for_status().json()
         with path.open("rb") as file:
@@ -91,10 +91,10 @@ def test_a_client_of_the_tus_protocol_sends_pieces_without_our_key(service: Serv
 def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
     items = [
         JobRequest(source=Source(url=f"{web}/{name}"), options=JobOptions(external_id=name))
-        for name in ("portrait.mp4", "no_face.mp4", "none.mp4")
+        for name in ("speaker.mp4", "no_face.mp4", "none.mp4")
     ]
     body = {"events": ["batch.completed"]}
-    with receiver() as target, service.courier(), api_of(service) as api:
+    with receiver() as target, service.dispatcher(), api_of(service) as api:
         endpoint = api.post("/v1/webhook-endpoints", json=body | {"url": target.url}).raise_for_status().json()
         batch = service.client.submit_batch(BatchRequest(items=items))
         wait_until(lambda: target.requests, 60)
@@ -110,7 +110,7 @@ def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
 
 
 def test_another_policy_judges_without_a_worker(service: Service, running_worker: Process, clip: Clip) -> None:
-    first = judged(service, service.client.submit(clip("portrait.mp4")))
+    first = judged(service, service.client.submit(clip("speaker.mp4")))
     with api_of(service) as api:
         (calibration, *_) = api.get("/v1/calibrations").raise_for_status().json()["items"]
         rates = {"suspicious_false_positive_rate": 0.3, "manipulated_false_positive_rate": 0.01}
@@ -131,7 +131,7 @@ def test_another_policy_judges_without_a_worker(service: Service, running_worker
 def test_the_async_client_has_the_same_ways_in(service: Service, clip: Clip) -> None:
     async def use() -> None:
         async with AsyncClient(url=service.url, api_key=API_KEY) as client:
-            upload = await client.upload(clip("portrait.mp4"))
+            upload = await client.upload(clip("speaker.mp4"))
             job = await client.submit_source(JobRequest(source=Source(upload_id=upload.id)))
             assert (await client.wait(job.id, timeout_seconds=60)).status is JobStatus.SUCCEEDED
             items = [JobRequest(source=Source(sha256=upload.sha256))]

@@ -17,8 +17,8 @@ from app.client.errors import ApiError
 from app.core.enums import FailureCode, JobStatus
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service, start
-from tests.fixtures.clips import Image, encode, film, portrait, self_blended
-from tests.waiting import wait_until
+from tests.support.clips import Image, encode, film, self_blended, speaker
+from tests.support.waiting import wait_until
 from training.__main__ import _commands
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, count in PEOPLE.items():
         for person in range(count):
             colours = np.random.default_rng(person + len(lines)).uniform(0.6, 1.1, 3)
-            for label, scene in (("real", portrait), ("fake", self_blended)):
+            for label, scene in (("real", speaker), ("fake", self_blended)):
                 name = f"{split}-{person}-{label}.mp4"
                 encode(folder / name, film(partial(coloured, scene, colours), seconds=0.8))
                 lines.append(f"{name},{label},{split},{split}-{person}")
@@ -102,8 +102,8 @@ def test_a_model_goes_from_videos_to_a_verdict_of_the_service(
     assert "What it cannot see" in card
     client: Client = service.client
     with service.worker():
-        default = service.wait_for_end(client.submit(clip("portrait.mp4")))
-        named = service.wait_for_end(client.submit(clip("portrait.mp4"), options=JobOptions(model="smoke")))
+        default = service.wait_for_end(client.submit(clip("speaker.mp4")))
+        named = service.wait_for_end(client.submit(clip("speaker.mp4"), options=JobOptions(model="smoke")))
     assert (default.model, named.model) == (None, "smoke")
     assert default.result is not None
     assert named.result is not None
@@ -118,7 +118,7 @@ def test_a_model_that_is_not_installed_is_refused_with_those_that_are(
 ) -> None:
     assert installed.exists()
     with pytest.raises(ApiError) as caught:
-        service.client.submit(clip("portrait.mp4"), options=JobOptions(model="absent"))
+        service.client.submit(clip("speaker.mp4"), options=JobOptions(model="absent"))
     assert caught.value.problem.errors[0].pointer == "/options/model"
     assert "smoke" in caught.value.problem.detail
 
@@ -132,7 +132,7 @@ def test_a_model_that_a_worker_cannot_run_fails_the_job_and_says_why(
     graph.write_bytes(whole[:-1])
     try:
         with service.worker():
-            job = service.wait_for_end(service.client.submit(clip("portrait.mp4"), options=JobOptions(model="smoke")))
+            job = service.wait_for_end(service.client.submit(clip("speaker.mp4"), options=JobOptions(model="smoke")))
     finally:
         graph.write_bytes(whole)
     assert job.status is JobStatus.FAILED

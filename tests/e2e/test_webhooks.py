@@ -1,4 +1,4 @@
-"""Webhooks of the real stack: API, queue, worker, courier, and receivers over HTTP."""
+"""Webhooks of the real stack: API, queue, worker, dispatcher, and receivers over HTTP."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,8 @@ import pytest
 from app.schemas.submissions import JobOptions
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
-from tests.fixtures.receiver import receiver
-from tests.waiting import wait_until
+from tests.support.receiver import receiver
+from tests.support.waiting import wait_until
 
 ENDPOINTS = "/v1/webhook-endpoints"
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_w
 def test_a_verdict_arrives_signed_while_a_broken_receiver_delays_nothing(
     service: Service, clip: Callable[[str], Path]
 ) -> None:
-    with receiver() as good, receiver() as flaky, receiver() as hanging, service.courier():
+    with receiver() as good, receiver() as flaky, receiver() as hanging, service.dispatcher():
         hanging.delay_seconds = 20
         flaky.statuses = [500, 500]
         headers = {"Authorization": f"Bearer {API_KEY}"}
@@ -30,7 +30,7 @@ def test_a_verdict_arrives_signed_while_a_broken_receiver_delays_nothing(
                 endpoint = api.post(ENDPOINTS, json=body).raise_for_status().json()
                 secrets[target.url] = endpoint["secret"]
             job = service.wait_for_end(
-                service.client.submit(clip("portrait.mp4"), options=JobOptions(external_id="post-7"))
+                service.client.submit(clip("speaker.mp4"), options=JobOptions(external_id="post-7"))
             )
             wait_until(lambda: good.requests and len(flaky.requests) == 3, 30)
             for endpoint in api.get(ENDPOINTS).json()["items"]:
@@ -50,12 +50,12 @@ def test_a_verdict_arrives_signed_while_a_broken_receiver_delays_nothing(
 
 def test_an_event_outlives_a_courier_that_is_killed(service: Service, clip: Callable[[str], Path]) -> None:
     with receiver() as target:
-        job = service.client.submit(clip("portrait.mp4"), options=JobOptions(webhook_url=target.url))
-        with service.courier() as courier:
-            wait_until(lambda: "webhook_delivered" in courier.log.read_text(), 30)
-            courier.kill_group()
+        job = service.client.submit(clip("speaker.mp4"), options=JobOptions(webhook_url=target.url))
+        with service.dispatcher() as dispatcher:
+            wait_until(lambda: "webhook_delivered" in dispatcher.log.read_text(), 30)
+            dispatcher.kill_group()
         service.wait_for_end(job)
-        with service.courier():
+        with service.dispatcher():
             wait_until(lambda: any('"job.succeeded"' in body for _, body in target.requests), 60)
     told = [body for _, body in target.requests if '"job.succeeded"' in body]
     assert len(told) == 1

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from app.core.enums import FailureCode, Phase
 from app.core.errors import StorageFullError
 from app.infra.clip_storage import ClipStorage
-from app.infra.egress import Guard
+from app.infra.egress import EgressPolicy
 from app.services import attempts
 from worker.attempt import _fetch
 from worker.detector.types import ClipError
@@ -25,7 +25,7 @@ from worker.fetch import FetchLimits, fetch
 from worker.heartbeat import AttemptLostError
 
 CLIP = bytes(range(256)) * 400
-LOOPBACK = Guard([ip_network("127.0.0.0/8")])
+LOOPBACK = EgressPolicy([ip_network("127.0.0.0/8")])
 ServerUrl = str
 
 
@@ -83,8 +83,8 @@ def url() -> Iterator[ServerUrl]:
 def get(url: ServerUrl, tmp_path: Path) -> Callable[..., bytes]:
     """Fetches a path of the server."""
 
-    def run(path: str, *, guard: Guard = LOOPBACK, max_bytes: int = len(CLIP), seconds: float = 5) -> bytes:
-        limits = FetchLimits(guard, max_bytes, timedelta(seconds=seconds), lambda _: None)
+    def run(path: str, *, egress: EgressPolicy = LOOPBACK, max_bytes: int = len(CLIP), seconds: float = 5) -> bytes:
+        limits = FetchLimits(egress, max_bytes, timedelta(seconds=seconds), lambda _: None)
         storage = ClipStorage(tmp_path, reserve_bytes=0)
         with storage.begin_upload(expected_bytes=0) as upload:
             fetch(f"{url}/{path}", upload, lambda *told: progress.append(told), limits)
@@ -134,7 +134,7 @@ def test_a_server_that_drips_is_given_up(get: Callable[..., bytes]) -> None:
 
 def test_a_private_address_is_not_asked(get: Callable[..., bytes]) -> None:
     with pytest.raises(ClipError) as error:
-        get("clip", guard=Guard())
+        get("clip", egress=EgressPolicy())
     assert error.value.code is FailureCode.FETCH_BLOCKED
 
 

@@ -1,6 +1,6 @@
 """What happens to crops on their way here: light, lenses, noise, small copies, compression.
 
-Drawn once per clip and used alike on each of its frames and on both sides of a pair, so that no label has a look of
+Drawn once per clip and used alike on each of its frames and on both sides of a pair, so that no label has a validate of
 its own.
 """
 
@@ -59,7 +59,7 @@ class Degradation:
     """Of the noise, which is new in each frame."""
 
 
-def draw_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
+def sample_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
     """One geometry for a whole clip."""
     jitter = config.box_jitter
     return Geometry(
@@ -70,7 +70,7 @@ def draw_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
     )
 
 
-def draw_degradation(config: AugmentConfig, rng: Rng, *, frames: int) -> Degradation:
+def sample_degradation(config: AugmentConfig, rng: Rng, *, frames: int) -> Degradation:
     """One degradation for a whole clip; H.264 needs neighbouring frames, a single crop gets JPEG instead."""
 
     def happens(probability: float) -> bool:
@@ -108,7 +108,7 @@ def degrade(crops: Sequence[Image], degradation: Degradation) -> list[Image]:
 
 
 def compress_h264(crops: Sequence[Image], *, crf: int) -> list[Image]:
-    """Crops of even size as they look after H.264 at a constant rate factor."""
+    """Crops of even size as they validate after H.264 at a constant rate factor."""
     import av  # noqa: PLC0415 (single frames are trained without it)
 
     memory = io.BytesIO()

@@ -35,7 +35,7 @@ _SHAPES_WITHOUT_LANDMARKS = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Portrait:
+class FaceImage:
     """A real face: its image (H, W, 3), where it is, and its landmarks (POINTS, 2) in pixels, where they are known."""
 
     image: Image
@@ -55,7 +55,7 @@ class Blend:
     opacity: float
     shift: tuple[float, float]
     scale: float
-    turn_degrees: float
+    rotation_degrees: float
     change: Degradation
     changes_source: bool
     """Whether the face is changed, or all that surrounds it."""
@@ -65,7 +65,7 @@ class Blend:
     seed: int
 
 
-def draw_blend(config: BlendConfig, rng: Rng) -> Blend:
+def sample_blend(config: BlendConfig, rng: Rng) -> Blend:
     """One blend for a whole clip."""
     names = list(config.regions)
     shares = np.array([config.regions[name] for name in names])
@@ -80,8 +80,8 @@ def draw_blend(config: BlendConfig, rng: Rng) -> Blend:
         opacity=float(rng.choice([0.5, 0.75, 1.0, 1.0, 1.0])),
         shift=(float(rng.uniform(-0.03, 0.03)), float(rng.uniform(-0.02, 0.02))),
         scale=float(rng.uniform(0.95, 1.05)),
-        turn_degrees=float(rng.uniform(-2, 2)),
-        change=_draw_change(rng),
+        rotation_degrees=float(rng.uniform(-2, 2)),
+        change=_sample_change(rng),
         changes_source=bool(rng.random() < 0.6),
         sharpen=float(rng.uniform(0.3, 1.2)) if rng.random() < 0.2 else 0.0,
         match_colours=float(rng.uniform(0.5, 1.0)) if is_swap else float(rng.choice([0.0, 0.0, 0.8])),
@@ -90,7 +90,7 @@ def draw_blend(config: BlendConfig, rng: Rng) -> Blend:
 
 
 def blend_clip(
-    targets: Sequence[Portrait], donors: Sequence[Portrait], blend: Blend
+    targets: Sequence[FaceImage], donors: Sequence[FaceImage], blend: Blend
 ) -> tuple[list[Image], list[Image]]:
     """Makes a pseudo-fake of a clip, and the real clip to stand beside it.
 
@@ -103,7 +103,7 @@ def blend_clip(
         Reals and fakes, each of the sizes of the targets. The reals are changed where the blend changes the
         surroundings: the two differ in the blend alone.
     """
-    if blend.kind == "swap" and not (donors and all(portrait.points is not None for portrait in targets)):
+    if blend.kind == "swap" and not (donors and all(face_image.points is not None for face_image in targets)):
         blend = replace(blend, kind="self")
     rng = np.random.default_rng(blend.seed)
     fields = [rng.standard_normal((_FIELD_PX, _FIELD_PX, 2)).astype(np.float32) for _ in range(2)]
@@ -111,15 +111,15 @@ def blend_clip(
     for index, target in enumerate(targets):
         progress = index / max(len(targets) - 1, 1)
         field = (1 - 0.5 * progress) * fields[0] + 0.5 * progress * fields[1]
-        trembling = _tremble(blend, rng) if len(targets) > 1 else blend
-        donor = donors[index % len(donors)] if trembling.kind == "swap" else None
-        real, fake = _blend_frame(target, donor, trembling, field)
+        jittered = _jitter(blend, rng) if len(targets) > 1 else blend
+        donor = donors[index % len(donors)] if jittered.kind == "swap" else None
+        real, fake = _blend_frame(target, donor, jittered, field)
         reals.append(real)
         fakes.append(fake)
     return reals, fakes
 
 
-def _draw_change(rng: Rng) -> Degradation:
+def _sample_change(rng: Rng) -> Degradation:
     def happens(probability: float) -> bool:
         return bool(rng.random() < probability)
 
@@ -137,19 +137,19 @@ def _draw_change(rng: Rng) -> Degradation:
     )
 
 
-def _tremble(blend: Blend, rng: Rng) -> Blend:
+def _jitter(blend: Blend, rng: Rng) -> Blend:
     """A little different in each frame: generators work frame by frame."""
-    x, y, turn, light = rng.normal(0, [0.004, 0.004, 0.3, 1.0])
+    x, y, rotation, light = rng.normal(0, [0.004, 0.004, 0.3, 1.0])
     change = replace(blend.change, brightness=blend.change.brightness + float(light), seed=int(rng.integers(2**31)))
     return replace(
         blend,
         shift=(blend.shift[0] + float(x), blend.shift[1] + float(y)),
-        turn_degrees=blend.turn_degrees + float(turn),
+        rotation_degrees=blend.rotation_degrees + float(rotation),
         change=change,
     )
 
 
-def _blend_frame(target: Portrait, donor: Portrait | None, blend: Blend, field: Floats) -> tuple[Image, Image]:
+def _blend_frame(target: FaceImage, donor: FaceImage | None, blend: Blend, field: Floats) -> tuple[Image, Image]:
     real, source = target.image, target.image
     if donor is not None:
         source = _warp(donor, target)
@@ -158,9 +158,9 @@ def _blend_frame(target: Portrait, donor: Portrait | None, blend: Blend, field: 
         source = changed
     else:
         real = changed
-    mask = _draw_mask(target, blend, field)
+    mask = _render_mask(target, blend, field)
     if donor is None:
-        move = cv2.getRotationMatrix2D(target.face.box.center, blend.turn_degrees, blend.scale)
+        move = cv2.getRotationMatrix2D(target.face.box.center, blend.rotation_degrees, blend.scale)
         move[:, 2] += np.multiply(blend.shift, target.face.box.width)
         source, mask = (_move(picture, move) for picture in (source, mask))
     if blend.match_colours:
@@ -175,7 +175,7 @@ def _move(picture: Image, move: np.ndarray) -> Image:
     return cv2.warpAffine(picture, move, size, flags=cv2.INTER_LINEAR, borderMode=border).astype(np.uint8)
 
 
-def _draw_mask(target: Portrait, blend: Blend, field: Floats) -> Image:
+def _render_mask(target: FaceImage, blend: Blend, field: Floats) -> Image:
     """What is blended, (H, W) uint8, soft at its edge."""
     box = target.face.box
     side = box.width * _MASK_SCALE
@@ -223,7 +223,7 @@ def _below(chosen: Floats, limit: Floats, points: Floats) -> Floats:
     return kept if len(kept) >= 3 else chosen
 
 
-def _warp(donor: Portrait, target: Portrait) -> Image:
+def _warp(donor: FaceImage, target: FaceImage) -> Image:
     """The donor's face in the shape of the target's, by a thin-plate spline through landmarks (Bookstein, 1989)."""
     assert donor.points is not None
     assert target.points is not None

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 from rich.progress import track as show_progress
 
 from app.core.enums import FailureCode, ReasonCode
-from training.data.layouts import Found, LabelledClip
+from training.data.layouts import DatasetListing, LabelledClip
 from training.data.manifest import MANIFEST_NAME, CropRow, FailureRow, ManifestError, write_rows
-from training.data.splits import find_crossings
+from training.data.splits import find_split_leaks
 from training.errors import TrainingError
 from worker.detector.config import DetectorConfig
 from worker.detector.sandbox.parent import Sandbox, SandboxOptions
@@ -56,7 +56,9 @@ class _Record:
 _RECORD = TypeAdapter(_Record)
 
 
-def extract(found: Found, out: Path, config: DetectorConfig, *, shard: str = "1/1", processes: int) -> tuple[int, int]:
+def extract(
+    found: DatasetListing, out: Path, config: DetectorConfig, *, shard: str = "1/1", processes: int
+) -> tuple[int, int]:
     """Extracts the clips that are not extracted yet, then writes the manifest of all that are.
 
     Args:
@@ -95,11 +97,9 @@ def take_shard(clips: Sequence[LabelledClip], shard: str) -> list[LabelledClip]:
 
 def check_splits(clips: Sequence[LabelledClip]) -> None:
     """Raises ManifestError where a group or a person is in more than one split, and says which."""
-    if crossings := find_crossings(
-        _to_row(clip, _Crop(path="", track_id="", window=0, pts_seconds=0)) for clip in clips
-    ):
-        shown = "; ".join(crossings[:10])
-        raise ManifestError(f"The split is worthless, {len(crossings)} groups or people are on both sides: {shown}")
+    if leaks := find_split_leaks(_to_row(clip, _Crop(path="", track_id="", window=0, pts_seconds=0)) for clip in clips):
+        shown = "; ".join(leaks[:10])
+        raise ManifestError(f"The split is worthless, {len(leaks)} groups or people are on both sides: {shown}")
 
 
 _process: list[tuple[Sandbox, Path]] = []
@@ -141,7 +141,7 @@ def _save(extraction: Extraction, name: str, out: Path) -> Iterator[_Crop]:
             yield _Crop(path=str(path), track_id=track.track_id, window=crop.window, pts_seconds=crop.pts_seconds)
 
 
-def _write_manifest(found: Found, out: Path, config: DetectorConfig) -> tuple[int, int]:
+def _write_manifest(found: DatasetListing, out: Path, config: DetectorConfig) -> tuple[int, int]:
     face = 1 / config.crop.scale  # in widths of the crop, in whose middle it is
     rows, failures = [], list(found.failures)
     for clip in found.clips:

@@ -41,14 +41,14 @@ class LabelledClip:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DatasetListing:
     """The videos of a data set, and the rows of its lists that say nothing useful."""
 
     clips: list[LabelledClip]
     failures: list[FailureRow]
 
 
-def find_clips(root: Path, layout: str) -> Found:
+def find_clips(root: Path, layout: str) -> DatasetListing:
     """The videos of a data set in a stable order.
 
     Args:
@@ -68,7 +68,7 @@ def find_clips(root: Path, layout: str) -> Found:
             clips.append(found)
     if not clips:
         raise LayoutError(f"{root} has no videos where the layout {layout!r} has them.")
-    return Found(sorted(clips, key=lambda clip: str(clip.path)), failures)
+    return DatasetListing(sorted(clips, key=lambda clip: str(clip.path)), failures)
 
 
 def balance(clips: Iterable[LabelledClip]) -> list[LabelledClip]:

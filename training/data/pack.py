@@ -71,7 +71,7 @@ def parse_order(text: str) -> tuple[tuple[str, int | None], ...]:
 def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]:
     """Write shards, ``manifest.csv``, ``landmarks.npz`` and a ``config.json`` of a configuration's training set.
 
-    Rows of ``train`` are packed, and of ``val`` the part for early stopping, which becomes a split of its own; what
+    Rows of ``train`` are packed, and of ``val`` the part for early early_stopping, which becomes a split of its own; what
     calibrates or is reported stays behind.
 
     Args:
@@ -121,8 +121,10 @@ def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]
 def _choose_groups(config: TrainConfig, options: PackOptions) -> Iterator[list[CropRow]]:
     """Yield the rows of each group in the order of packing, thinned to the frames that are wanted of a clip."""
     listed = hold_out(load_manifest(config.data.manifest), config.data.hold_out)
-    stopping = [replace(row, split="early_stopping") for row in rows_of_part(listed, "early_stopping")]
-    rows = keep_data_sets([*(row for row in listed if row.split == "train"), *stopping], without=config.data.without)
+    early_stopping = [replace(row, split="early_stopping") for row in rows_of_part(listed, "early_stopping")]
+    rows = keep_data_sets(
+        [*(row for row in listed if row.split == "train"), *early_stopping], without=config.data.without
+    )
     taken: set[str] = set()
     for pattern, frames_max in options.order:
         groups: dict[tuple[str, str], list[CropRow]] = defaultdict(list)

@@ -17,7 +17,7 @@ def keep_data_sets(rows: Iterable[CropRow], *, without: Sequence[str]) -> list[C
 Part = Literal["early_stopping", "calibrate", "report"]
 
 
-def find_crossings(rows: Iterable[CropRow]) -> list[str]:
+def find_split_leaks(rows: Iterable[CropRow]) -> list[str]:
     """The groups and persons that are in more than one split, each with its splits: such a division is worthless."""
     splits: dict[str, set[str]] = defaultdict(set)
     for row in rows:

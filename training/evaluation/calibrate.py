@@ -1,4 +1,4 @@
-"""Temperature, bias and thresholds, on people that neither training, stopping nor reporting saw."""
+"""Temperature, bias and thresholds, on people that neither training, early_stopping nor reporting saw."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from scipy.special import log_expit
 from sklearn.metrics import roc_auc_score
 
 from training.errors import TrainingError
-from training.evaluation.predict import Item
+from training.evaluation.predict import Prediction
 from worker.detector.config import OperatingPoint, ScoringConfig
 from worker.detector.scoring import to_frame_probability, to_probability
 
@@ -38,37 +38,43 @@ class Targets:
             )
 
 
-def compare_correction(items: Sequence[Item]) -> tuple[float, float] | None:
+def compare_correction(predictions: Sequence[Prediction]) -> tuple[float, float] | None:
     """AUC of the sequences with the Transformer, and by the mean of their frames; None where a label is missing."""
-    clips = [item for item in items if item.is_sequence and item.logit is not None and item.mean_logit is not None]
-    labels = [item.label for item in clips]
+    clips = [
+        prediction
+        for prediction in predictions
+        if prediction.is_sequence and prediction.logit is not None and prediction.mean_logit is not None
+    ]
+    labels = [prediction.label for prediction in clips]
     if len(set(labels)) < 2:
         return None
-    with_it, without = ([item.logit for item in clips], [item.mean_logit for item in clips])
+    with_it, without = ([prediction.logit for prediction in clips], [prediction.mean_logit for prediction in clips])
     return float(roc_auc_score(labels, with_it)), float(roc_auc_score(labels, without))
 
 
-def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
+def calibrate(predictions: Sequence[Prediction], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
     """Fits what turns logits into probabilities, then the thresholds.
 
     Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets), fitted as if
-    half of the items were fake, on data sets that have both; a data set of reals alone says only how high reals reach.
+    half of the predictions were fake, on data sets that have both; a data set of reals alone says only how high reals reach.
     The thresholds are such that reals keep to the rate on *each* data set that has at least one real by the rate, and
     on all together: the hardest of them decides.
 
     Args:
-        items: Of the calibration part, judged with the correction of ``scoring``. Their sequences are what the service
-            judges; where a label has none, every item counts as one.
+        predictions: Of the calibration part, scores with the correction of ``scoring``. Their sequences are what the service
+            judges; where a label has none, every prediction counts as one.
         scoring: As it is; what is not fitted is kept.
         targets: The false-positive rates.
 
     Raises:
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
     """
-    judged = [(item.logit, item) for item in items if item.logit is not None]
-    sequences = [pair for pair in judged if pair[1].is_sequence]
-    clips = sequences if {0, 1} <= {item.label for _, item in sequences} else judged
-    frames = [(logit, item) for item in items for logit in item.frame_logits if logit is not None]
+    scores = [(prediction.logit, prediction) for prediction in predictions if prediction.logit is not None]
+    sequences = [pair for pair in scores if pair[1].is_sequence]
+    clips = sequences if {0, 1} <= {prediction.label for _, prediction in sequences} else scores
+    frames = [
+        (logit, prediction) for prediction in predictions for logit in prediction.frame_logits if logit is not None
+    ]
     (temperature, bias), (frame_temperature, frame_bias) = _fit(clips), _fit(frames)
     fitted = scoring.model_copy(
         update={
@@ -78,7 +84,7 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
             "frame_bias": frame_bias,
         }
     )
-    fake_clips = [to_probability(logit, fitted) for logit, item in clips if item.label == 1]
+    fake_clips = [to_probability(logit, fitted) for logit, prediction in clips if prediction.label == 1]
     real_clips, real_frames = _reals(clips, fitted, to_probability), _reals(frames, fitted, to_frame_probability)
     suspicious_at, frame_suspicious_at = (_threshold(reals, targets.suspicious) for reals in (real_clips, real_frames))
     return ScoringConfig.model_validate(
@@ -98,28 +104,30 @@ def calibrate(items: Sequence[Item], scoring: ScoringConfig, targets: Targets) -
 
 
 def _reals(
-    judged: Sequence[tuple[float, Item]], scoring: ScoringConfig, calibrated: Callable[[float, ScoringConfig], float]
+    scores: Sequence[tuple[float, Prediction]],
+    scoring: ScoringConfig,
+    calibrated: Callable[[float, ScoringConfig], float],
 ) -> dict[str, list[float]]:
     """The probabilities of what is real, by data set."""
     reals: dict[str, list[float]] = defaultdict(list)
-    for logit, item in judged:
-        if item.label == 0:
-            reals[item.dataset].append(calibrated(logit, scoring))
+    for logit, prediction in scores:
+        if prediction.label == 0:
+            reals[prediction.dataset].append(calibrated(logit, scoring))
     return reals
 
 
-def _fit(judged: Sequence[tuple[float, Item]]) -> tuple[float, float]:
+def _fit(scores: Sequence[tuple[float, Prediction]]) -> tuple[float, float]:
     """Temperature and bias of logits and what they belong to."""
-    logits = np.array([logit for logit, _ in judged])
-    labels = np.array([item.label for _, item in judged], np.int64)
-    names = np.array([item.dataset for _, item in judged], np.str_)
+    logits = np.array([logit for logit, _ in scores])
+    labels = np.array([prediction.label for _, prediction in scores], np.int64)
+    names = np.array([prediction.dataset for _, prediction in scores], np.str_)
     both = np.intersect1d(names[labels == 0], names[labels == 1])
     if both.size:
         chosen = np.isin(names, both)
         logits, labels = logits[chosen], labels[chosen]
     counts = np.bincount(labels, minlength=2)
     if not counts.all():
-        raise CalibrationError("The calibration part of 'val' needs real and fake items.")
+        raise CalibrationError("The calibration part of 'val' needs real and fake predictions.")
     targets = np.array([1 / (counts[0] + 2), (counts[1] + 1) / (counts[1] + 2)])[labels]
     weights = 1 / counts[labels]
 

@@ -1,4 +1,4 @@
-"""How good a model is on what it has not seen: figures with intervals, tables, pictures, every item."""
+"""How good a model is on what it has not seen: figures with intervals, tables, pictures, every prediction."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -11,7 +11,14 @@ from training.config import HISTORY_NAME
 from training.data.images import ImageStore
 from training.data.manifest import CropRow, ManifestError, is_one_of, load_manifest
 from training.data.splits import hold_out, rows_of_part
-from training.evaluation.predict import Item, LabelledFile, judge_clips, judge_crops, judge_stills, read_list
+from training.evaluation.predict import (
+    LabelledFile,
+    Prediction,
+    predict_clips,
+    predict_crops,
+    predict_stills,
+    read_list,
+)
 from training.evaluation.report import Evaluated, write_report
 from training.evaluation.robustness import VARIANTS, UnreadableVideoError, encode_variant
 from training.evaluation.summary import Report, measure_aucs, summarise
@@ -53,30 +60,30 @@ def run_evaluation(evaluation: Evaluation, out: Path) -> Report:
     """
     folder = evaluation.model or BUNDLED_MODEL
     model = load_model(folder)
-    judge = _make_judge(evaluation, folder, model)
-    items = judge(None)
+    predict = _make_predictor(evaluation, folder, model)
+    predictions = predict(None)
     degraded: dict[str, Report] = {}
     if evaluation.robustness:
         names = VARIANTS if evaluation.clips else DEGRADATIONS
-        table = {"clean": items} | {name: judge(name) for name in names}
-        degraded = {name: measure_aucs(judged, model.detector.scoring) for name, judged in table.items()}
-    datasets = summarise(items, model.detector.scoring)
+        table = {"clean": predictions} | {name: predict(name) for name in names}
+        degraded = {name: measure_aucs(scores, model.detector.scoring) for name, scores in table.items()}
+    datasets = summarise(predictions, model.detector.scoring)
     rows = evaluation.rows if evaluation.manifest else "unchecked"
     history = folder.parent / HISTORY_NAME
-    evaluated = Evaluated(model=model, items=items, datasets=datasets, robustness=degraded, rows=rows)
+    evaluated = Evaluated(model=model, predictions=predictions, datasets=datasets, robustness=degraded, rows=rows)
     write_report(out, evaluated, history=history)
     return datasets
 
 
-def _make_judge(evaluation: Evaluation, folder: Path, model: Manifest) -> Callable[[str | None], list[Item]]:
-    """Judges the items, clean or under a degradation by its name."""
+def _make_predictor(evaluation: Evaluation, folder: Path, model: Manifest) -> Callable[[str | None], list[Prediction]]:
+    """Judges the predictions, clean or under a degradation by its name."""
     if evaluation.clips is not None:
         files = read_list(evaluation.clips)
-        return lambda change: _judge_variant(files, folder, change, evaluation.processes)
+        return lambda change: _predict_variant(files, folder, change, evaluation.processes)
     engine = make_engine(folder, model, device="auto")
     if evaluation.frames is not None:
         stills = read_list(evaluation.frames)
-        return lambda change: judge_stills(
+        return lambda change: predict_stills(
             stills, engine, model, processes=evaluation.processes, degradation=DEGRADATIONS[change] if change else None
         )
     assert evaluation.manifest is not None
@@ -88,12 +95,14 @@ def _make_judge(evaluation: Evaluation, folder: Path, model: Manifest) -> Callab
     if not rows:
         raise ManifestError(f"{evaluation.manifest} has nothing that the model has not seen. Give --rows all.")
     store = ImageStore(evaluation.manifest.parent)
-    return lambda change: judge_crops(rows, store, engine, model, DEGRADATIONS[change] if change else None)
+    return lambda change: predict_crops(rows, store, engine, model, DEGRADATIONS[change] if change else None)
 
 
-def _judge_variant(files: Sequence[LabelledFile], folder: Path, change: str | None, processes: int) -> list[Item]:
+def _predict_variant(
+    files: Sequence[LabelledFile], folder: Path, change: str | None, processes: int
+) -> list[Prediction]:
     if change is None:
-        return judge_clips(files, folder, processes=processes)
+        return predict_clips(files, folder, processes=processes)
     with tempfile.TemporaryDirectory() as scratch:
         encoded, unreadable = [], []
         for number, file in enumerate(files):
@@ -104,11 +113,11 @@ def _judge_variant(files: Sequence[LabelledFile], folder: Path, change: str | No
                 unreadable.append(file)
                 continue
             encoded.append(replace(file, path=path))
-        return [*judge_clips(encoded, folder, processes=processes), *map(_not_encoded, unreadable)]
+        return [*predict_clips(encoded, folder, processes=processes), *map(_not_encoded, unreadable)]
 
 
-def _not_encoded(file: LabelledFile) -> Item:
-    return Item(
+def _not_encoded(file: LabelledFile) -> Prediction:
+    return Prediction(
         path=file.name, label=file.label, dataset=file.dataset, group=file.group, is_sequence=True, code="not_encoded"
     )
 

@@ -19,7 +19,7 @@ _FPRS = {"tpr_at_fpr_1": 0.01, "tpr_at_fpr_5": 0.05}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class LabelledScores:
     """Items with labels (N,), probabilities (N,) and the group that each belongs to (N,)."""
 
     labels: Labels
@@ -40,36 +40,36 @@ class Estimate:
     high: float | None = None
 
 
-def measure(judged: Judged, *, threshold: float, resamples: int = 500, seed: int = 0) -> dict[str, Estimate]:
+def measure(scores: LabelledScores, *, threshold: float, resamples: int = 500, seed: int = 0) -> dict[str, Estimate]:
     """All figures of a set, each with its interval.
 
     Args:
-        judged: The items.
-        threshold: From this probability on an item counts as fake.
+        scores: The predictions.
+        threshold: From this probability on an prediction counts as fake.
         resamples: Of the bootstrap; 0 leaves the intervals out.
         seed: Of the bootstrap.
     """
-    values = _measure(judged, np.ones(len(judged.labels)), threshold)
+    values = _measure(scores, np.ones(len(scores.labels)), threshold)
     rng = np.random.default_rng(seed)
-    names, members = np.unique(judged.groups, return_inverse=True)
+    names, members = np.unique(scores.groups, return_inverse=True)
     drawn = []
     for _ in range(resamples):
         counts = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
-        drawn.append(_measure(judged, counts[members].astype(np.float64), threshold))
+        drawn.append(_measure(scores, counts[members].astype(np.float64), threshold))
     return {name: _estimate(value, [draw[name] for draw in drawn]) for name, value in values.items()}
 
 
-def calibration_error(judged: Judged, weights: Floats) -> float:
+def calibration_error(scores: LabelledScores, weights: Floats) -> float:
     """Expected calibration error over ten equal bins (Naeini, Cooper and Hauskrecht, AAAI 2015)."""
-    bins = np.minimum((judged.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights * (judged.probabilities - judged.labels), CALIBRATION_BINS)
+    bins = np.minimum((scores.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights * (scores.probabilities - scores.labels), CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / weights.sum())
 
 
-def _measure(judged: Judged, weights: Floats, threshold: float) -> dict[str, float | None]:
-    figures = _confuse(judged, weights, threshold) | {"ece": calibration_error(judged, weights)}
+def _measure(scores: LabelledScores, weights: Floats, threshold: float) -> dict[str, float | None]:
+    figures = _confuse(scores, weights, threshold) | {"ece": calibration_error(scores, weights)}
     chosen = weights > 0
-    labels, probabilities, weights = judged.labels[chosen], judged.probabilities[chosen], weights[chosen]
+    labels, probabilities, weights = scores.labels[chosen], scores.probabilities[chosen], weights[chosen]
     if labels.min() == labels.max():
         return dict.fromkeys(["auc", "ap", "eer", *_FPRS]) | figures
     false_rate, true_rate, _ = roc_curve(labels, probabilities, sample_weight=weights)
@@ -90,8 +90,8 @@ def _equal_error_rate(false_rate: Floats, true_rate: Floats) -> float:
     return float(false_rate[after - 1] + share * (false_rate[after] - false_rate[after - 1]))
 
 
-def _confuse(judged: Judged, weights: Floats, threshold: float) -> dict[str, float | None]:
-    says_fake, is_fake = judged.probabilities >= threshold, judged.labels == 1
+def _confuse(scores: LabelledScores, weights: Floats, threshold: float) -> dict[str, float | None]:
+    says_fake, is_fake = scores.probabilities >= threshold, scores.labels == 1
     hits, alarms = (float(weights[says_fake & kind].sum()) for kind in (is_fake, ~is_fake))
     fakes, total = float(weights[is_fake].sum()), float(weights.sum())
     rejections = total - fakes - alarms

@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay, RocCurveDisplay
 
-from training.evaluation.metrics import CALIBRATION_BINS, Judged
+from training.evaluation.metrics import CALIBRATION_BINS, LabelledScores
 
 mpl.use("agg")
 
 
-def plot_judged(judged: Judged, out: Path, *, name: str, threshold: float) -> list[Path]:
+def plot_judged(scores: LabelledScores, out: Path, *, name: str, threshold: float) -> list[Path]:
     """ROC, precision-recall, reliability diagram and confusion matrix of a set, as PNG; a set needs both classes."""
-    if len(np.unique(judged.labels)) < 2:
+    if len(np.unique(scores.labels)) < 2:
         return []
-    labels, probabilities = judged.labels, judged.probabilities
+    labels, probabilities = scores.labels, scores.probabilities
     pictures = []
     for title in ("roc", "precision-recall", "reliability", "confusion"):
         figure = Figure(figsize=(4.5, 4), layout="constrained")
@@ -27,7 +27,7 @@ def plot_judged(judged: Judged, out: Path, *, name: str, threshold: float) -> li
         elif title == "precision-recall":
             PrecisionRecallDisplay.from_predictions(labels, probabilities, ax=axes)
         elif title == "reliability":
-            _plot_reliability(judged, axes)
+            _plot_reliability(scores, axes)
         else:
             says_fake = (probabilities >= threshold).astype(int)
             ConfusionMatrixDisplay.from_predictions(
@@ -45,7 +45,7 @@ def plot_history(history: Path, out: Path) -> list[Path]:
     with history.open(newline="") as file:
         rows = list(csv.DictReader(file))
     pictures = []
-    for title, names in {"loss": ["loss"], "accuracy": ["accuracy", "stop_f1", "stop_auc"]}.items():
+    for title, names in {"loss": ["loss"], "accuracy": ["accuracy", "validation_f1", "validation_auc"]}.items():
         figure = Figure(figsize=(6, 4), layout="constrained")
         axes = figure.subplots()
         for stage in dict.fromkeys(row["stage"] for row in rows):
@@ -59,11 +59,11 @@ def plot_history(history: Path, out: Path) -> list[Path]:
     return pictures
 
 
-def _plot_reliability(judged: Judged, axes: mpl.axes.Axes) -> None:
-    bins = np.minimum((judged.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+def _plot_reliability(scores: LabelledScores, axes: mpl.axes.Axes) -> None:
+    bins = np.minimum((scores.probabilities * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
-    said = np.bincount(bins, judged.probabilities, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
-    found = np.bincount(bins, judged.labels, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
+    said = np.bincount(bins, scores.probabilities, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
+    found = np.bincount(bins, scores.labels, CALIBRATION_BINS)[counts > 0] / counts[counts > 0]
     axes.plot([0, 1], [0, 1], "k--", linewidth=1)
     axes.plot(said, found, "o-")
     for x, y, count in zip(said, found, counts[counts > 0], strict=True):

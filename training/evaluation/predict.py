@@ -1,4 +1,4 @@
-"""Crops, stills and clips to judged items: everything is scored by the library that serves."""
+"""Crops, stills and clips to scores predictions: everything is scored by the library that serves."""
 
 import csv
 from collections import defaultdict
@@ -21,7 +21,13 @@ from worker.detector.model.engine import Engine
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Detector, make_detector
 from worker.detector.sandbox.parent import SandboxOptions
-from worker.detector.scoring import judge, judge_frame, score_sequence, to_frame_probability, to_probability
+from worker.detector.scoring import (
+    decide_frame_verdict,
+    decide_verdict,
+    score_sequence,
+    to_frame_probability,
+    to_probability,
+)
 from worker.detector.types import ClipError, FaceCrop, Floats, SequenceScore
 
 _FRAME_RATE = 30.0
@@ -29,7 +35,7 @@ _FRAME_RATE = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Prediction:
     """One clip, or what stands for one, and what the detector says of it."""
 
     path: str
@@ -40,7 +46,7 @@ class Item:
     is_sequence: bool
     """Whether it has several frames; else only the frame counts."""
     frame_logits: tuple[float | None, ...] = ()
-    """None for a frame in which no face could be judged."""
+    """None for a frame in which no face could be scores."""
     logit: float | None = None
     mean_logit: float | None = None
     """Of the frames of the person that decided: the clip without the Transformer."""
@@ -79,39 +85,39 @@ def read_list(path: Path) -> list[LabelledFile]:
     return rows
 
 
-def judge_crops(
+def predict_crops(
     rows: Iterable[CropRow],
     store: ImageStore,
     engine: Engine,
     manifest: Manifest,
     degradation: Degradation | None = None,
-) -> list[Item]:
+) -> list[Prediction]:
     """Judges the clips of a manifest; ``degradation`` is done to their crops first."""
     detector = manifest.detector
-    clips: dict[tuple[str, int, str], list[Item]] = defaultdict(list)
+    clips: dict[tuple[str, int, str], list[Prediction]] = defaultdict(list)
     for sequence in show_progress(sequences_of(rows), "sequences"):
-        item = _make_item(sequence, detector.faces.frames_min)
+        prediction = _make_item(sequence, detector.faces.frames_min)
         try:
             crops = read_crops(sequence, store, detector.crop)
         except ImageError:
-            judged = replace(item, frame_logits=(None,) * len(sequence), code=UNREADABLE)
+            scores = replace(prediction, frame_logits=(None,) * len(sequence), code=UNREADABLE)
         else:
             if degradation is not None:
                 crops = np.stack(degrade(list(crops), degradation))
             times: Floats = np.array([row.pts_seconds for row in sequence], np.float32)
-            judged = _conclude(item, score_sequence(engine, crops, times, detector), manifest)
-        clips[item.dataset, item.label, sequence[0].clip].append(judged)
+            scores = _conclude(prediction, score_sequence(engine, crops, times, detector), manifest)
+        clips[prediction.dataset, prediction.label, sequence[0].clip].append(scores)
     return [_merge(people) for people in clips.values()]
 
 
-def judge_stills(
+def predict_stills(
     files: Sequence[LabelledFile],
     engine: Engine,
     manifest: Manifest,
     *,
     processes: int,
     degradation: Degradation | None = None,
-) -> list[Item]:
+) -> list[Prediction]:
     """Judges still images: the faces of one video, in the order of its frames, are one sequence."""
     contents = (file.path.read_bytes() if file.path.is_file() else b"" for file in files)
     found = find_face_crops(contents, manifest.detector, processes=processes)
@@ -121,16 +127,16 @@ def judge_stills(
             crop = replace(crop, image=degrade([crop.image], degradation)[0])  # noqa: PLW2901
         videos[file.dataset, file.label, file.video].append((file, crop))
     return [
-        _judge_video(sorted(video, key=lambda pair: pair[0].frame), engine, manifest)
+        _predict_video(sorted(video, key=lambda pair: pair[0].frame), engine, manifest)
         for video in show_progress(videos.values(), "sequences")
     ]
 
 
-def judge_clips(files: Sequence[LabelledFile], model: Path, *, processes: int) -> list[Item]:
+def predict_clips(files: Sequence[LabelledFile], model: Path, *, processes: int) -> list[Prediction]:
     """Judges videos exactly as a worker does."""
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(model,)) as pool:
-        return list(show_progress(pool.map(_judge_clip, files), "clips", total=len(files)))
+        return list(show_progress(pool.map(_predict_clip, files), "clips", total=len(files)))
 
 
 _process: list[Detector] = []
@@ -141,20 +147,20 @@ def _start_process(model: Path) -> None:
     _process.append(make_detector(model, SandboxOptions(), device="auto"))
 
 
-def _judge_clip(file: LabelledFile) -> Item:
+def _predict_clip(file: LabelledFile) -> Prediction:
     (detector,) = _process
-    item = Item(path=file.name, label=file.label, dataset=file.dataset, group=file.group, is_sequence=True)
+    prediction = Prediction(path=file.name, label=file.label, dataset=file.dataset, group=file.group, is_sequence=True)
     try:
         with file.path.open("rb") as clip:
             score = detector.analyze(clip, lambda _phase, _done, _total: None).score
     except ClipError as error:
-        return replace(item, code=error.code)
+        return replace(prediction, code=error.code)
     except OSError:
-        return replace(item, code="input_missing")
+        return replace(prediction, code="input_missing")
     deciding = [frame.logit for frame in score.frames if frame.track_id == score.decided_by]
     known = [logit for logit in deciding if logit is not None]
     return replace(
-        item,
+        prediction,
         frame_logits=tuple(deciding),
         mean_logit=float(np.mean(known)) if known else None,
         logit=next((track.logit for track in score.tracks if track.track_id == score.decided_by), None),
@@ -164,25 +170,27 @@ def _judge_clip(file: LabelledFile) -> Item:
     )
 
 
-def _judge_video(video: Sequence[tuple[LabelledFile, FaceCrop | str]], engine: Engine, manifest: Manifest) -> Item:
+def _predict_video(
+    video: Sequence[tuple[LabelledFile, FaceCrop | str]], engine: Engine, manifest: Manifest
+) -> Prediction:
     first = video[0][0]
-    item = Item(
+    prediction = Prediction(
         path=first.video, label=first.label, dataset=first.dataset, group=first.group, is_sequence=len(video) > 1
     )
     usable = [(file, crop) for file, crop in video if isinstance(crop, FaceCrop) and crop.unusable is None]
     if not usable:
         codes = [crop.unusable if isinstance(crop, FaceCrop) else crop for _, crop in video]
-        return replace(item, frame_logits=(None,) * len(video), reasons=tuple(dict.fromkeys(map(str, codes))))
+        return replace(prediction, frame_logits=(None,) * len(video), reasons=tuple(dict.fromkeys(map(str, codes))))
     times: Floats = np.array([file.frame / _FRAME_RATE for file, _ in usable], np.float32)
     score = score_sequence(engine, np.stack([crop.image for _, crop in usable]), times, manifest.detector)
-    judged = _conclude(item, score, manifest)
+    scores = _conclude(prediction, score, manifest)
     unseen: repeat[float | None] = repeat(None, len(video) - len(usable))
-    return replace(judged, frame_logits=(*judged.frame_logits, *unseen))
+    return replace(scores, frame_logits=(*scores.frame_logits, *unseen))
 
 
-def _make_item(sequence: Clip, frames_min: int) -> Item:
+def _make_item(sequence: Clip, frames_min: int) -> Prediction:
     first = sequence[0]
-    return Item(
+    return Prediction(
         path=first.path if len(sequence) == 1 else first.clip,
         label=first.label,
         dataset=first.dataset,
@@ -191,22 +199,28 @@ def _make_item(sequence: Clip, frames_min: int) -> Item:
     )
 
 
-def _merge(people: Sequence[Item]) -> Item:
-    """The item of a clip: as in serving, its most manipulated person decides."""
-    worst = max(people, key=lambda item: (item.is_sequence, -1.0 if item.probability is None else item.probability))
-    return replace(worst, frame_logits=tuple(logit for item in people for logit in item.frame_logits))
+def _merge(people: Sequence[Prediction]) -> Prediction:
+    """The prediction of a clip: as in serving, its most manipulated person decides."""
+    worst = max(
+        people,
+        key=lambda prediction: (
+            prediction.is_sequence,
+            -1.0 if prediction.probability is None else prediction.probability,
+        ),
+    )
+    return replace(worst, frame_logits=tuple(logit for prediction in people for logit in prediction.frame_logits))
 
 
-def _conclude(item: Item, score: SequenceScore, manifest: Manifest) -> Item:
+def _conclude(prediction: Prediction, score: SequenceScore, manifest: Manifest) -> Prediction:
     scoring = manifest.detector.scoring
-    probability = (to_probability if item.is_sequence else to_frame_probability)(score.logit, scoring)
+    probability = (to_probability if prediction.is_sequence else to_frame_probability)(score.logit, scoring)
     return replace(
-        item,
+        prediction,
         frame_logits=tuple(score.frame_logits.tolist()),
         logit=score.logit,
         mean_logit=float(score.frame_logits.mean()),
         probability=probability,
-        verdict=(judge if item.is_sequence else judge_frame)(probability, scoring),
+        verdict=(decide_verdict if prediction.is_sequence else decide_frame_verdict)(probability, scoring),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from training.evaluation.metrics import Estimate
 from training.evaluation.plots import plot_history, plot_judged
-from training.evaluation.predict import Item
-from training.evaluation.summary import Report, clip_judged, frame_judged
+from training.evaluation.predict import Prediction
+from training.evaluation.summary import Report, clip_scores, frame_scores
 from worker.detector.model.manifest import Manifest
 
 REPORT_NAME = "report.json"
@@ -34,7 +34,7 @@ class Evaluated:
     """What an evaluation found."""
 
     model: Manifest
-    items: list[Item]
+    predictions: list[Prediction]
     datasets: Report
     robustness: dict[str, Report]
     rows: str
@@ -44,22 +44,22 @@ class Evaluated:
 def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
     """Writes report, page and pictures into a folder; returns the path of the report."""
     out.mkdir(parents=True, exist_ok=True)
-    manifest, items, datasets = evaluated.model, evaluated.items, evaluated.datasets
+    manifest, predictions, datasets = evaluated.model, evaluated.predictions, evaluated.datasets
     robustness, scoring = evaluated.robustness, evaluated.model.detector.scoring
     pictures = plot_history(history, out)
-    for name, judged, threshold in (
-        ("frames", frame_judged(items, scoring), scoring.frame_suspicious_at),
-        ("clips", clip_judged(items), scoring.suspicious_at),
+    for name, scores, threshold in (
+        ("frames", frame_scores(predictions, scoring), scoring.frame_suspicious_at),
+        ("clips", clip_scores(predictions), scoring.suspicious_at),
     ):
-        if len(judged.labels):
-            pictures += plot_judged(judged, out, name=name, threshold=threshold)
+        if len(scores.labels):
+            pictures += plot_judged(scores, out, name=name, threshold=threshold)
     model = {"name": manifest.name, "version": manifest.version, "weights_sha256": manifest.weights_sha256}
     content = {
         "model": model | {"scoring": scoring.model_dump(mode="json")},
         "rows": evaluated.rows,
         "datasets": datasets,
         "robustness": robustness,
-        "items": [_describe(item) for item in items],
+        "predictions": [_describe(prediction) for prediction in predictions],
     }
     path = out / REPORT_NAME
     path.write_text(json.dumps(content, indent=1, default=asdict) + "\n")
@@ -69,9 +69,16 @@ def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
 
 def format_table(datasets: Report, columns: Sequence[str] = _COLUMNS) -> str:
     """The figures of each data set and level as a Markdown table."""
-    heads = ["data set", "level", "items", "fakes", "groups", *columns]
+    heads = ["data set", "level", "predictions", "fakes", "groups", *columns]
     rows = [
-        [name, level, figures["items"], figures["fakes"], figures["groups"], *map(_format, map(figures.get, columns))]
+        [
+            name,
+            level,
+            figures["predictions"],
+            figures["fakes"],
+            figures["groups"],
+            *map(_format, map(figures.get, columns)),
+        ]
         for name, levels in datasets.items()
         for level, figures in levels.items()
     ]
@@ -96,7 +103,7 @@ def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Repo
     parts = [
         f"# {manifest.name} {manifest.version}",
         "Intervals are 95 %, from a bootstrap over people (groups where people are unknown). `clip_mean` is the mean "
-        "of a clip's frame logits, without the Transformer. What could not be judged counts as 0.5.",
+        "of a clip's frame logits, without the Transformer. What could not be scores counts as 0.5.",
         format_table(datasets),
     ]
     if robustness:
@@ -105,18 +112,18 @@ def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Repo
     return "\n\n".join(parts) + "\n"
 
 
-def _describe(item: Item) -> dict[str, Any]:
-    probability = 0.5 if item.probability is None else item.probability
+def _describe(prediction: Prediction) -> dict[str, Any]:
+    probability = 0.5 if prediction.probability is None else prediction.probability
     return {
-        "path": item.path,
-        "label": item.label,
-        "dataset": item.dataset,
+        "path": prediction.path,
+        "label": prediction.label,
+        "dataset": prediction.dataset,
         "probability": probability,
-        "verdict": item.verdict,
-        "reasons": item.reasons,
-        "code": item.code,
-        "logit": item.logit,
-        "frame_logits": item.frame_logits,
+        "verdict": prediction.verdict,
+        "reasons": prediction.reasons,
+        "code": prediction.code,
+        "logit": prediction.logit,
+        "frame_logits": prediction.frame_logits,
     }
 
 

@@ -1,4 +1,4 @@
-"""Videos as they look after a site has worked on them: the same pictures, encoded anew, smaller, darker, brighter."""
+"""Videos as they validate after a site has worked on them: the same pictures, encoded anew, smaller, darker, brighter."""
 
 from dataclasses import dataclass
 from fractions import Fraction

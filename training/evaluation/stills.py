@@ -51,7 +51,7 @@ _process: list[tuple["FaceDetector", DetectorConfig]] = []
 
 
 def _start_process(config: DetectorConfig) -> None:
-    from worker.detector.extraction.faces import FaceDetector  # noqa: PLC0415 (crops are judged without MediaPipe)
+    from worker.detector.extraction.faces import FaceDetector  # noqa: PLC0415 (crops are scores without MediaPipe)
 
     cv2.setNumThreads(1)
     confine(memory_max_bytes=_MEMORY_MAX_BYTES, readable=[Path(worker.__path__[0])])  # its model

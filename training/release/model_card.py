@@ -9,7 +9,7 @@ from worker.detector.model.manifest import Manifest
 
 _USE = """\
 Judging whether a face in a video was swapped, reenacted or generated, as one signal among others in a moderation
-pipeline. The verdict is for a person to look at. It is not evidence against somebody, and must not be used to identify
+pipeline. The verdict is for a person to validate at. It is not evidence against somebody, and must not be used to identify
 anybody or to decide about a person without review."""
 
 _LIMITS = """\
@@ -61,7 +61,7 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
     if datasets:
         parts += [
             "## Figures",
-            "On people that took no part in training, stopping or calibration; 95 % intervals over people. "
+            "On people that took no part in training, early_stopping or calibration; 95 % intervals over people. "
             "`clip_mean` is the clip without the Transformer.",
             format_table(datasets),
         ]

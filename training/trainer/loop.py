@@ -1,6 +1,6 @@
-"""One stage of a training: steps, looks at the stopping part, an average of the weights, checkpoints, an early end.
+"""One stage of a training: steps, looks at the early_stopping part, an average of the weights, checkpoints, an early end.
 
-A run that was killed and is started again goes on from its last look as if nothing had happened: every step draws
+A run that was killed and is started again goes on from its last validate as if nothing had happened: every step draws
 from its own seed.
 """
 
@@ -32,8 +32,8 @@ _STEPS_BY_THE_CLOCK = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """How good the averaged weights are on the stopping part."""
+class ValidationMetrics:
+    """How good the averaged weights are on the early_stopping part."""
 
     f1: float
     auc: float
@@ -41,7 +41,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """What a stage learns, from what, and how it is judged."""
+    """What a stage is_trainable, from what, and how it is scores."""
 
     name: str
     config: StageConfig
@@ -49,9 +49,9 @@ class Stage:
     """By their number; called where there is a step left to do."""
     make_loss: Callable[[Classifier], nn.Module]
     """A module that turns a batch into a loss and the share of right answers."""
-    learns: Callable[[str], bool]
+    is_trainable: Callable[[str], bool]
     """Whether a parameter is trained, by its name."""
-    evaluate: Callable[[Classifier], Figures]
+    evaluate: Callable[[Classifier], ValidationMetrics]
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class _State:
     seconds: float = 0.0
     best_f1: float = -1.0
     best_auc: float = -1.0
-    looks_without_gain: int = 0
+    validations_without_gain: int = 0
     is_done: bool = False
 
 
@@ -74,8 +74,8 @@ class HistoryRow:
     step: int
     loss: float | None = None
     accuracy: float | None = None
-    stop_f1: float | None = None
-    stop_auc: float | None = None
+    validation_f1: float | None = None
+    validation_auc: float | None = None
 
 
 _HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
@@ -84,7 +84,7 @@ _HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
 def run_stage(
     stage: Stage, model: Classifier, *, config: TrainConfig, out: Path, device: Device, console: Console
 ) -> None:
-    """Trains a stage to its end, or goes on with it; the model then holds the weights of its best look.
+    """Trains a stage to its end, or goes on with it; the model then holds the weights of its best validate.
 
     Args:
         stage: What to do.
@@ -92,10 +92,10 @@ def run_stage(
         config: Of the whole run.
         out: Gets ``<stage>.pt``, the history and TensorBoard's events.
         device: Where.
-        console: Hears of each look.
+        console: Hears of each validate.
     """
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(stage.learns(name))
+        parameter.requires_grad_(stage.is_trainable(name))
     history = _History(out, stage.name) if device.is_first else None
     runner = _Runner(stage, model, config, device, history=history, path=out / f"{stage.name}.pt")
     runner.resume()
@@ -106,7 +106,7 @@ def run_stage(
             count = min(stage.config.evaluate_every, steps - runner.state.step)
             description = f"{stage.name} {runner.state.step + count}"
             runner.advance(show_progress(islice(loaded, count), description, count, console=console))
-            figures = runner.look()
+            figures = runner.validate()
             console.print(
                 f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}, "
                 f"{runner.state.seconds:.0f} s"
@@ -169,7 +169,7 @@ class _Runner:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Goes on from the last look, if there was one."""
+        """Goes on from the last validate, if there was one."""
         if self._path.exists():
             saved = torch.load(self._path, map_location=self._device.torch, weights_only=True)
             self.state, self.best = _State(**saved["state"]), saved["best"]
@@ -196,26 +196,30 @@ class _Runner:
             if self._share_done() >= 1:
                 break
 
-    def look(self) -> Figures:
+    def validate(self) -> ValidationMetrics:
         """Judges the averaged weights, keeps them where they are the best, and writes a checkpoint."""
         state, config = self.state, self._stage.config
-        figures = self._judge()
+        figures = self._measure()
         is_better = figures.f1 > state.best_f1
-        state.looks_without_gain = 0 if is_better or figures.auc > state.best_auc else state.looks_without_gain + 1
+        state.validations_without_gain = (
+            0 if is_better or figures.auc > state.best_auc else state.validations_without_gain + 1
+        )
         if is_better:
             self.best = {name: tensor.clone() for name, tensor in self._average.module.state_dict().items()}
         state.best_f1, state.best_auc = max(state.best_f1, figures.f1), max(state.best_auc, figures.auc)
         state.seconds = time.monotonic() - self._clock_start
-        state.is_done = self._share_done() >= 1 or state.looks_without_gain >= config.patience
+        state.is_done = self._share_done() >= 1 or state.validations_without_gain >= config.patience
         if self._history:
-            self._history.add(HistoryRow(self._stage.name, state.step, stop_f1=figures.f1, stop_auc=figures.auc))
+            self._history.add(
+                HistoryRow(self._stage.name, state.step, validation_f1=figures.f1, validation_auc=figures.auc)
+            )
             content = {name: part.state_dict() for name, part in self._parts().items()}
             unfinished = self._path.with_suffix(".part")
             torch.save(content | {"state": asdict(state), "best": self.best}, unfinished)
             unfinished.replace(self._path)  # a checkpoint is whole, or the one before
         return figures
 
-    def _judge(self) -> Figures:
+    def _measure(self) -> ValidationMetrics:
         """The first process judges for all: they must agree on when to stop."""
         figures = [self._stage.evaluate(self._average.module) if self._device.is_first else None]
         if self._device.count > 1:

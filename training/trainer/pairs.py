@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from training.augmentation.augment import Rng, degrade, draw_degradation, draw_geometry
-from training.augmentation.pseudo_fakes import Portrait, blend_clip, draw_blend
+from training.augmentation.augment import Rng, degrade, sample_degradation, sample_geometry
+from training.augmentation.pseudo_fakes import FaceImage, blend_clip, sample_blend
 from training.config import SequenceConfig, TrainConfig
 from training.data.images import Clip, ImageStore, face_of
 from training.data.landmarks import load_landmarks
@@ -32,7 +32,7 @@ class Example:
     label: int
 
 
-class Pairs:
+class PairSampler:
     """Draws pairs; where no data set has reals and fakes, all of them are pseudo-fakes.
 
     Raises ManifestError where there is no real face to train on, or none in clips that are long enough.
@@ -56,7 +56,7 @@ class Pairs:
         if not self._with_reals:
             raise ManifestError("There is no real face in split 'train'.")
 
-    def draw(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
+    def sample(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
         """A real and a fake of one data set, turned, mirrored and degraded alike.
 
         Args:
@@ -66,26 +66,26 @@ class Pairs:
         """
         is_blend = not self._with_both or rng.random() < self._config.blend.share
         if is_blend:
-            dataset = self._draw_data_set(self._with_reals, rng, frames_min)
-            real = self._draw_clip(dataset, 0, rng, frames_min)
+            dataset = self._sample_dataset(self._with_reals, rng, frames_min)
+            real = self._sample_clip(dataset, 0, rng, frames_min)
             real = self._cut(real, rng, frames_min, frames_max)
             fake = real
-            donor = self._draw_donor(dataset, real, rng)
+            donor = self._sample_donor(dataset, real, rng)
             reals, fakes = blend_clip(
-                self._portraits(real), self._portraits(donor), draw_blend(self._config.blend, rng)
+                self._face_images(real), self._face_images(donor), sample_blend(self._config.blend, rng)
             )
         else:
-            dataset = self._draw_data_set(self._with_both, rng, frames_min)
-            fake = self._draw_clip(dataset, 1, rng, frames_min)
+            dataset = self._sample_dataset(self._with_both, rng, frames_min)
+            fake = self._sample_clip(dataset, 1, rng, frames_min)
             originals = [clip for clip in self._originals[dataset, fake[0].group] if len(clip) >= frames_min]
             fake = self._cut(fake, rng, frames_min, frames_max)
             if originals and rng.random() < self._config.data.own_original:
                 real = _cut_alike(originals[rng.integers(len(originals))], fake)
             else:
-                real = self._cut(self._draw_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
+                real = self._cut(self._sample_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
             reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
-        geometry = draw_geometry(self._config.augment, rng)
-        degradation = draw_degradation(self._config.augment, rng, frames=min(len(real), len(fake)))
+        geometry = sample_geometry(self._config.augment, rng)
+        degradation = sample_degradation(self._config.augment, rng, frames=min(len(real), len(fake)))
 
         def finish(clip: Clip, images: list[Image], label: int) -> Example:
             crop = self._config.detector.crop
@@ -98,7 +98,7 @@ class Pairs:
 
         return finish(real, reals, 0), finish(fake, fakes, 1)
 
-    def _draw_data_set(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
+    def _sample_dataset(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
         labels = (0,) if names is self._with_reals else (0, 1)
         fit = [name for name in names if all(self._find_clips(name, label, frames_min) for label in labels)]
         if not fit:
@@ -106,7 +106,7 @@ class Pairs:
         weights = np.array([self._config.data.weights.get(name, 1.0) for name in fit])
         return fit[rng.choice(len(fit), p=weights / weights.sum())]
 
-    def _draw_clip(self, dataset: str, label: int, rng: Rng, frames_min: int) -> Clip:
+    def _sample_clip(self, dataset: str, label: int, rng: Rng, frames_min: int) -> Clip:
         clips = self._find_clips(dataset, label, frames_min)
         return clips[rng.integers(len(clips))]
 
@@ -122,7 +122,7 @@ class Pairs:
         start = int(rng.integers(len(clip) - count + 1))
         return clip[start : start + count]
 
-    def _draw_donor(self, dataset: str, target: Clip, rng: Rng) -> Clip:
+    def _sample_donor(self, dataset: str, target: Clip, rng: Rng) -> Clip:
         """A frame of somebody else whose face is seen most alike, of a few; empty without landmarks."""
         want = self._shape(target[0])
         if want is None:
@@ -145,13 +145,13 @@ class Pairs:
         shape: Floats = points - points.mean(0)
         return shape / np.float32(np.linalg.norm(shape))
 
-    def _portraits(self, clip: Clip) -> list[Portrait]:
-        portraits = []
+    def _face_images(self, clip: Clip) -> list[FaceImage]:
+        face_images = []
         for row in clip:
             image, points = self._store.read(row.path), self._landmarks.get(row.path)
             in_pixels = None if points is None else points * np.float32(image.shape[1])
-            portraits.append(Portrait(image, face_of(row, image), in_pixels))
-        return portraits
+            face_images.append(FaceImage(image, face_of(row, image), in_pixels))
+        return face_images
 
 
 def _cut_alike(clip: Clip, other: Clip) -> Clip:
@@ -165,12 +165,12 @@ def _cut_alike(clip: Clip, other: Clip) -> Clip:
 class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
     """Batches of single crops by their number: normalised crops (B, 3, S, S) and labels (B,)."""
 
-    def __init__(self, pairs: Pairs, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
+    def __init__(self, pairs: PairSampler, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
         self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self._config.seed, 1, step, self._rank))
-        drawn = [self._pairs.draw(rng, frames_min=1, frames_max=1) for _ in range(self._batch_pairs)]
+        drawn = [self._pairs.sample(rng, frames_min=1, frames_max=1) for _ in range(self._batch_pairs)]
         examples = [example for pair in drawn for example in pair]
         crops = normalise(np.concatenate([example.crops for example in examples]), self._config.detector.crop)
         return torch.from_numpy(crops), torch.tensor([float(example.label) for example in examples])
@@ -179,17 +179,17 @@ class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
 class SequenceBatches(Dataset[list[Example]]):
     """Lists of sequences by their number."""
 
-    def __init__(self, pairs: Pairs, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
+    def __init__(self, pairs: PairSampler, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
         self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
 
     def __getitem__(self, step: int) -> list[Example]:
         rng = np.random.default_rng((self._config.seed, 2, step, self._rank))
-        return [example for _ in range(self._batch_pairs) for example in self._draw(self._config.sequence, rng)]
+        return [example for _ in range(self._batch_pairs) for example in self._sample(self._config.sequence, rng)]
 
-    def _draw(self, sequence: SequenceConfig, rng: Rng) -> tuple[Example, Example]:
+    def _sample(self, sequence: SequenceConfig, rng: Rng) -> tuple[Example, Example]:
         if rng.random() < sequence.single_share:
-            return self._pairs.draw(rng, frames_min=1, frames_max=1)
-        return self._pairs.draw(rng, frames_min=sequence.frames_min, frames_max=sequence.frames_max)
+            return self._pairs.sample(rng, frames_min=1, frames_max=1)
+        return self._pairs.sample(rng, frames_min=sequence.frames_min, frames_max=sequence.frames_max)
 
 
 def pad(sequences: Sequence[Tensor], pts_seconds: Sequence[Floats]) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,18 +13,18 @@ from torch.utils.data import Dataset
 
 from training.config import TrainConfig
 from training.data.images import Clip, ImageStore, read_crops
-from training.evaluation.metrics import Judged, measure
+from training.evaluation.metrics import LabelledScores, measure
 from training.trainer.distributed import Device
-from training.trainer.loop import Figures, Stage, load_batches
+from training.trainer.loop import Stage, ValidationMetrics, load_batches
 from training.trainer.losses import _FrameLoss, _SequenceLoss
-from training.trainer.pairs import FeatureSequence, FrameBatches, Pairs, SequenceBatches, pad
+from training.trainer.pairs import FeatureSequence, FrameBatches, PairSampler, SequenceBatches, pad
 from worker.detector.model.classifier import Classifier
 from worker.detector.model.preprocessing import normalise
 from worker.detector.types import Image
 
 _FRAME_LAYERS = ("backbone.", "norm.", "frame_head.")
-_STOP_FRAMES_MAX = 4
-"""Frames a clip that the first stage is judged by: neighbours say the same."""
+_VALIDATION_FRAMES_MAX = 4
+"""Frames a clip that the first stage is scores by: neighbours say the same."""
 _FORWARD_CROPS = 64
 """Crops of a batch that needs no gradient."""
 
@@ -36,9 +36,9 @@ class Run:
     config: TrainConfig
     device: Device
     model: Classifier
-    pairs: Pairs
+    pairs: PairSampler
     store: ImageStore
-    stop_clips: list[Clip]
+    early_stopping_clips: list[Clip]
     """Of people that are never trained on; they say when to stop."""
 
 
@@ -47,47 +47,49 @@ def make_frame_stage(run: Run) -> Stage | None:
     config = run.config
     if config.frames is None:
         return None
-    pairs_a_batch = config.frames.batch_pairs
-    thinned = [clip[:: max(len(clip) // _STOP_FRAMES_MAX, 1)] for clip in run.stop_clips]
+    pairs_per_batch = config.frames.batch_pairs
+    thinned = [clip[:: max(len(clip) // _VALIDATION_FRAMES_MAX, 1)] for clip in run.early_stopping_clips]
     crops: list[Image] = []
 
-    def evaluate(network: Classifier) -> Figures:
+    def evaluate(network: Classifier) -> ValidationMetrics:
         if not crops:
             crops.extend(read_crops(clip, run.store, config.detector.crop) for clip in thinned)
         with torch.no_grad():
             features = extract_features(network, np.concatenate(crops), config, run.device)
             logits = network.frame_head(features).squeeze(-1)
-        return _judge([row.label for clip in thinned for row in clip], logits)
+        return _measure([row.label for clip in thinned for row in clip], logits)
 
     return Stage(
         name="frames",
         config=config.frames,
-        make_batches=lambda: FrameBatches(run.pairs, config, batch_pairs=pairs_a_batch, rank=run.device.rank),
+        make_batches=lambda: FrameBatches(run.pairs, config, batch_pairs=pairs_per_batch, rank=run.device.rank),
         make_loss=lambda network: _FrameLoss(network, config, run.device),
-        learns=lambda name: name.startswith(_FRAME_LAYERS),
+        is_trainable=lambda name: name.startswith(_FRAME_LAYERS),
         evaluate=evaluate,
     )
 
 
 def make_sequence_stage(run: Run) -> Stage | None:
-    """The second stage: the Transformer learns from sequences; the backbone too, unless it is frozen."""
+    """The second stage: the Transformer is_trainable from sequences; the backbone too, unless it is frozen."""
     config = run.config
     if config.sequences is None:
         return None
-    is_frozen, pairs_a_batch = config.sequence.frozen_backbone, config.sequences.batch_pairs
-    long = [clip for clip in run.stop_clips if len(clip) >= config.detector.faces.frames_min] or run.stop_clips
+    is_frozen, pairs_per_batch = config.sequence.frozen_backbone, config.sequences.batch_pairs
+    long = [
+        clip for clip in run.early_stopping_clips if len(clip) >= config.detector.faces.frames_min
+    ] or run.early_stopping_clips
     times = [np.array([row.pts_seconds for row in clip], np.float32) for clip in long]
     known: list[Tensor] = []
 
-    def evaluate(network: Classifier) -> Figures:
+    def evaluate(network: Classifier) -> ValidationMetrics:
         if not (known and is_frozen):
             known[:] = torch.split(_read_features(network, long, run), [len(clip) for clip in long])
         with torch.no_grad():
             _, logits = network.eval().head(*(part.to(run.device.torch) for part in pad(known, times)))
-        return _judge([clip[0].label for clip in long], logits)
+        return _measure([clip[0].label for clip in long], logits)
 
     def make_batches() -> Dataset[Any]:
-        drawn = SequenceBatches(run.pairs, config, batch_pairs=pairs_a_batch, rank=run.device.rank)
+        drawn = SequenceBatches(run.pairs, config, batch_pairs=pairs_per_batch, rank=run.device.rank)
         return CachedSequences(drawn, run) if is_frozen else drawn
 
     return Stage(
@@ -95,7 +97,7 @@ def make_sequence_stage(run: Run) -> Stage | None:
         config=config.sequences,
         make_batches=make_batches,
         make_loss=lambda network: _SequenceLoss(network, config, run.device),
-        learns=lambda name: not (is_frozen and name.startswith(_FRAME_LAYERS)),
+        is_trainable=lambda name: not (is_frozen and name.startswith(_FRAME_LAYERS)),
         evaluate=evaluate,
     )
 
@@ -146,9 +148,9 @@ def _read_features(network: Classifier, clips: Sequence[Clip], run: Run) -> Tens
     return torch.cat(pieces)
 
 
-def _judge(labels: Sequence[int], logits: Tensor) -> Figures:
-    """Figures without intervals, of all data sets together. Where one label is missing, the AUC counts as 0.5."""
+def _measure(labels: Sequence[int], logits: Tensor) -> ValidationMetrics:
+    """ValidationMetrics without intervals, of all data sets together. Where one label is missing, the AUC counts as 0.5."""
     probabilities: npt.NDArray[np.float64] = logits.double().sigmoid().cpu().numpy()
-    judged = Judged(np.array(labels), probabilities, np.arange(len(labels)).astype(np.str_))
-    figures = measure(judged, threshold=0.5, resamples=0)
-    return Figures(f1=figures["f1"].value or 0.0, auc=figures["auc"].value or 0.5)
+    scores = LabelledScores(np.array(labels), probabilities, np.arange(len(labels)).astype(np.str_))
+    figures = measure(scores, threshold=0.5, resamples=0)
+    return ValidationMetrics(f1=figures["f1"].value or 0.0, auc=figures["auc"].value or 0.5)

@@ -12,13 +12,13 @@ from rich.console import Console
 from training.config import ConfigError, TrainConfig
 from training.data.images import ImageStore
 from training.data.manifest import CropRow, ManifestError, load_manifest, sequences_of
-from training.data.splits import find_crossings, hold_out, keep_data_sets, rows_of_part
+from training.data.splits import find_split_leaks, hold_out, keep_data_sets, rows_of_part
 from training.errors import TrainingError
 from training.release.release import save_model
 from training.trainer.distributed import Device
 from training.trainer.initial_weights import load_initial
 from training.trainer.loop import run_stage
-from training.trainer.pairs import Pairs
+from training.trainer.pairs import PairSampler
 from training.trainer.stages import Run, make_frame_stage, make_sequence_stage
 from worker.detector.model.classifier import Classifier
 from worker.detector.model.manifest import MANIFEST_NAME
@@ -52,11 +52,11 @@ def train(config: TrainConfig, out: Path) -> Path:
     if device.count > 1 and any(stage and stage.minutes for stage in (config.frames, config.sequences)):
         raise ConfigError("'minutes' works in one process: each would read its own clock. Set 'steps'.")
     listed = hold_out(load_manifest(config.data.manifest), config.data.hold_out)
-    if crossings := find_crossings(listed):
-        raise ManifestError("A group or person is in more than one split. " + "; ".join(crossings[:10]))
+    if leaks := find_split_leaks(listed):
+        raise ManifestError("A group or person is in more than one split. " + "; ".join(leaks[:10]))
     rows = keep_data_sets(listed, without=config.data.without)
-    stopping = keep_data_sets(rows_of_part(listed, "early_stopping"), without=config.data.without)
-    check_labels(stopping)
+    early_stopping = keep_data_sets(rows_of_part(listed, "early_stopping"), without=config.data.without)
+    check_labels(early_stopping)
     out.mkdir(parents=True, exist_ok=True)
     check_same_run(config, out / "config.json")
 
@@ -65,8 +65,10 @@ def train(config: TrainConfig, out: Path) -> Path:
     initial_weights = load_initial(model, config.detector.classifier, config.initial)
     model = model.to(device.torch).to(memory_format=torch.channels_last)
     store = ImageStore(config.data.manifest.parent)
-    run = Run(config, device, model, Pairs(rows, store, config), store, sequences_of(stopping))
-    console.print(f"{len(rows)} crops; {len(run.stop_clips)} clips say when to stop. Start: {initial_weights}.")
+    run = Run(config, device, model, PairSampler(rows, store, config), store, sequences_of(early_stopping))
+    console.print(
+        f"{len(rows)} crops; {len(run.early_stopping_clips)} clips say when to stop. Start: {initial_weights}."
+    )
 
     for make_stage in (make_frame_stage, make_sequence_stage):
         if stage := make_stage(run):
@@ -78,7 +80,7 @@ def train(config: TrainConfig, out: Path) -> Path:
 
 
 def check_labels(rows: Sequence[CropRow]) -> None:
-    """Raises ManifestError where the stopping part cannot tell a good model from a bad one."""
+    """Raises ManifestError where the early_stopping part cannot tell a good model from a bad one."""
     for label, name in enumerate(("real", "fake")):
         if all(row.label != label for row in rows):
             raise ManifestError(f"Nobody in split 'val' is {name}, so nothing says when to stop. Put some there.")

@@ -59,7 +59,7 @@ class Detector:
         for done, track in enumerate(extraction.tracks):
             on_progress(Phase.SCORING, done, len(extraction.tracks))
             score = None
-            if scoring.is_judgeable(track, config.faces):
+            if scoring.is_scorable(track, config.faces):
                 score = scoring.score_crops(self._engine, track.usable, config)
             tracks.append(scoring.score_track(track, score, self.manifest))
             frames.extend(scoring.score_frames(track, score, config.scoring))

@@ -65,7 +65,7 @@ def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -
     times = [crop.pts_seconds for crop in track.crops]
     return TrackScore(
         track_id=track.track_id,
-        verdict=Verdict.NOT_EVALUATED if probability is None else judge(probability, scoring),
+        verdict=Verdict.NOT_EVALUATED if probability is None else decide_verdict(probability, scoring),
         probability=probability,
         logit=score.logit if score else None,
         reasons=reasons,
@@ -121,17 +121,17 @@ def to_frame_probability(logit: float, scoring: ScoringConfig) -> float:
     return _sigmoid(logit / scoring.frame_temperature + scoring.frame_bias)
 
 
-def is_judgeable(track: Track, faces: FaceConfig) -> bool:
+def is_scorable(track: Track, faces: FaceConfig) -> bool:
     """Whether a track has enough usable crops for the classifier."""
     return len(track.usable) >= faces.frames_min
 
 
-def judge(probability: float, scoring: ScoringConfig) -> Verdict:
+def decide_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
     """The verdict on the probability of a track."""
     return Verdict.of(probability, suspicious_at=scoring.suspicious_at, manipulated_at=scoring.manipulated_at)
 
 
-def judge_frame(probability: float, scoring: ScoringConfig) -> Verdict:
+def decide_frame_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
     """The verdict on the probability of one frame, seen by itself."""
     at = {"suspicious_at": scoring.frame_suspicious_at, "manipulated_at": scoring.frame_manipulated_at}
     return Verdict.of(probability, **at)

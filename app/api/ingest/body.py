@@ -12,7 +12,7 @@ from app.api.ingest.limits import UploadLimits
 from app.api.ingest.multipart import OPTIONS_HEADER, ClipForm, Sink, _MultipartSink, _parse, _RawSink
 from app.core.errors import ClipTooLargeError, RequestTimeoutError, UnsupportedMediaError
 from app.infra.clip_storage import Upload
-from app.infra.file_signatures import SNIFF_BYTES, check_head
+from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from app.schemas.submissions import JobRequest
 
 _FORM_OVERHEAD_BYTES = 16 * 2**10
@@ -49,11 +49,11 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
         if len(head) < SNIFF_BYTES and clip_bytes:
             head += clip_bytes[: SNIFF_BYTES - len(head)]
             if len(head) == SNIFF_BYTES:
-                check_head(head)
+                require_video_signature(head)
         if clip_bytes:
             await run_in_threadpool(upload.write, clip_bytes)
     form = sink.finish()
-    check_head(head)
+    require_video_signature(head)
     return form
 
 

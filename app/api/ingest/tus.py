@@ -14,11 +14,11 @@ from app.core.errors import UnsupportedMediaError
 from app.db.tables.uploads import ClipUpload
 from app.services import uploads
 
-PIECE = "application/offset+octet-stream"
+CHUNK_MEDIA_TYPE = "application/offset+octet-stream"
 """The media type of a piece in the tus protocol."""
 
 
-async def take_piece(request: Request, resources: Resources, secret: str, *, offset: int) -> ClipUpload:
+async def append_chunk(request: Request, resources: Resources, secret: str, *, offset: int) -> ClipUpload:
     """Appends the body of a request to an upload, and files the clip where it was the last piece.
 
     What arrived before a line broke is kept.
@@ -30,17 +30,17 @@ async def take_piece(request: Request, resources: Resources, secret: str, *, off
         ChecksumMismatchError: The clip is not the one that was announced.
         RequestTimeoutError, StorageFullError: The line or the disk gave out.
     """
-    if request.headers.get("content-type") != PIECE:
-        raise UnsupportedMediaError(f"Send the piece as {PIECE}.")
+    if request.headers.get("content-type") != CHUNK_MEDIA_TYPE:
+        raise UnsupportedMediaError(f"Send the piece as {CHUNK_MEDIA_TYPE}.")
     upload: ClipUpload = await run_in_threadpool(resources.in_session, uploads.find_by_url, secret)
     limits = limits_of(resources.settings)
-    uploads.check_piece(upload, offset + declared_bytes(request, limits))
+    uploads.check_chunk(upload, offset + declared_bytes(request, limits))
     with ExitStack() as stack:
-        where = uploads.open_end(resources.storage, upload, offset=offset)
+        where = uploads.open_for_append(resources.storage, upload, offset=offset)
         end = await run_in_threadpool(stack.enter_context, where)
         try:
             async for chunk in read_body(request, limits):
-                uploads.check_piece(upload, end.offset + len(chunk))
+                uploads.check_chunk(upload, end.offset + len(chunk))
                 await run_in_threadpool(end.write, chunk)
         finally:
             await run_in_threadpool(stack.close)  # it waits for the disk

@@ -10,7 +10,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import DATABASE_ERRORS, database_away, problem_response
-from app.api.middleware.rate_limits import Allowance, RateLimiter
+from app.api.middleware.rate_limits import RateLimiter, RateLimitStatus
 from app.core.errors import RateLimitedError, UnauthorizedError, UnmaskError
 from app.services import keys
 from app.services.keys import OPERATOR, Principal
@@ -22,7 +22,7 @@ _PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRing:
+class ApiKeyAuthenticator:
     """Recognises keys: the operator's, and those of the table."""
 
     sessions: sessionmaker[Session]
@@ -74,17 +74,19 @@ class ApiKeyMiddleware:
         await self._app(scope, receive, send_with_allowance)
 
 
-def _admit(connection: HTTPConnection, key_ring: KeyRing, limiter: RateLimiter) -> tuple[Principal, Allowance | None]:
+def _admit(
+    connection: HTTPConnection, authenticator: ApiKeyAuthenticator, limiter: RateLimiter
+) -> tuple[Principal, RateLimitStatus | None]:
     """Who asks, and what they may still ask. Raises UnauthorizedError."""
     presented = _find_key(connection)
     if not presented:
         raise UnauthorizedError("Send your API key in the header 'Authorization: Bearer umk_...'.")
-    principal = key_ring.find_principal(presented)
+    principal = authenticator.find_principal(presented)
     if principal is None:
         raise UnauthorizedError(
             "This API key is not known, has expired or was revoked. Check UNMASK_API_KEY, or ask for a new one."
         )
-    return principal, limiter.take(principal)
+    return principal, limiter.hit(principal)
 
 
 async def _refuse(

@@ -24,7 +24,7 @@ _parse_rate = lru_cache(parse)
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RateLimitStatus:
     """What a key may still send."""
 
     is_used_up: bool
@@ -55,27 +55,27 @@ class RateLimiter:
         self._away_until = 0.0
         self._log = make_logger(part="rate_limits")
 
-    def take(self, principal: Principal) -> Allowance | None:
+    def hit(self, principal: Principal) -> RateLimitStatus | None:
         """Counts a request; None where Redis does not say how many there were."""
-        return self._take(principal.rate_limit or self._rate, "requests", principal.key_id, cost=1)
+        return self._hit(principal.rate_limit or self._rate, "requests", principal.key_id, cost=1)
 
-    def take_jobs(self, principal: Principal, count: int) -> None:
+    def consume_jobs(self, principal: Principal, count: int) -> None:
         """Counts jobs that are about to be submitted. Raises QuotaExceededError."""
-        self._spend(principal.jobs_per_day or self._jobs_per_day, "jobs", principal.key_id, count)
+        self._consume(principal.jobs_per_day or self._jobs_per_day, "jobs", principal.key_id, count)
 
-    def take_bytes(self, principal: Principal, count: int) -> None:
+    def consume_bytes(self, principal: Principal, count: int) -> None:
         """Counts bytes that were uploaded, or are about to be. Raises QuotaExceededError."""
-        self._spend(principal.bytes_per_day or self._bytes_per_day, "bytes", principal.key_id, count)
+        self._consume(principal.bytes_per_day or self._bytes_per_day, "bytes", principal.key_id, count)
 
-    def _spend(self, limit: int, what: str, key_id: str, count: int) -> None:
-        allowance = self._take(f"{limit}/day", what, key_id, cost=count)
+    def _consume(self, limit: int, what: str, key_id: str, count: int) -> None:
+        allowance = self._hit(f"{limit}/day", what, key_id, cost=count)
         if allowance is not None and allowance.is_used_up:
             raise QuotaExceededError(
                 f"This key may submit {limit} {what} a day; {allowance.remaining} are left. Try again later.",
                 retry_after_seconds=allowance.reset_seconds,
             )
 
-    def _take(self, rate: str, what: str, key_id: str, *, cost: int) -> Allowance | None:
+    def _hit(self, rate: str, what: str, key_id: str, *, cost: int) -> RateLimitStatus | None:
         if time.monotonic() < self._away_until:
             return None
         window = _parse_rate(rate)
@@ -87,4 +87,4 @@ class RateLimiter:
             self._log.warning("rate_limits_off", error=str(error), seconds=_PAUSE_SECONDS)
             return None
         reset_seconds = max(int(stats.reset_time - time.time()) + 1, 1)
-        return Allowance(is_used_up, window.amount, max(stats.remaining, 0), reset_seconds)
+        return RateLimitStatus(is_used_up, window.amount, max(stats.remaining, 0), reset_seconds)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fastapi import Request, Response
 
 from app.api.pagination import cut_page
-from app.api.presenters.responses import _link_next, _respond_json
+from app.api.presenters.responses import link_next, respond_json
 from app.db.tables.results import FrameScore
 from app.schemas import results as schemas
 
@@ -20,14 +20,14 @@ def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) 
     """A page of frames as the client likes it (Accept): JSON, NDJSON, CSV."""
     page, cursor = cut_page(rows, lambda frame: frame.position, limit=limit)
     frames = [schemas.Frame.model_validate(row.payload) for row in page]
-    headers = {"Vary": "Accept"} | _link_next(request, cursor)
+    headers = {"Vary": "Accept"} | link_next(request, cursor)
     accepted = _preferred(request.headers.get("accept", ""), ("application/json", NDJSON, CSV))
     if accepted == NDJSON:
         lines = "".join(frame.model_dump_json() + "\n" for frame in frames)
         return Response(lines, media_type=NDJSON, headers=headers)
     if accepted == CSV:
         return Response(_as_csv(frames), media_type=CSV, headers=headers)
-    return _respond_json(schemas.FramePage(items=frames, next_cursor=cursor), headers=headers)
+    return respond_json(schemas.FramePage(items=frames, next_cursor=cursor), headers=headers)
 
 
 def _preferred(accept: str, offered: Sequence[str]) -> str:

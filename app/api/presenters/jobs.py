@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.sse import ServerSentEvent
 
 from app.api.pagination import cut_page
-from app.api.presenters.responses import _link_next, _respond_json
+from app.api.presenters.responses import link_next, respond_json
 from app.core.enums import STATUS_EVENTS
 from app.db.tables.jobs import Feedback, Job, Transition, format_job_id
 from app.schemas import feedback as feedback_schemas
@@ -17,7 +17,7 @@ from app.schemas import results as result_schemas
 _POLL_AFTER_SECONDS = 1
 
 
-def view_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
+def present_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
     """A job as clients see it."""
     self_link = f"/v1/jobs/{job.public_id}"
     return job_schemas.Job(
@@ -42,8 +42,8 @@ def view_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
         reanalysis_of=format_job_id(job.reanalysis_of) if job.reanalysis_of else None,
         batch_id=f"batch_{job.batch_id.hex}" if job.batch_id else None,
         queue_position=queue_position,
-        progress=view_progress(job),
-        failure=_view_failure(job),
+        progress=present_progress(job),
+        failure=_present_failure(job),
         result=result_schemas.Result.model_validate(job.result.payload) if job.result else None,
         start_before=job.start_before,
         created_at=job.created_at,
@@ -55,27 +55,27 @@ def view_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
     )
 
 
-def view_progress(job: Job) -> job_schemas.Progress | None:
+def present_progress(job: Job) -> job_schemas.Progress | None:
     """How far a running attempt is."""
     if job.phase is None or job.progress_done is None:
         return None
     return job_schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
 
 
-def view_transition(row: Transition) -> ServerSentEvent:
+def present_transition(row: Transition) -> ServerSentEvent:
     """A move of a job as an event of its stream; its id continues a stream that broke."""
     event = job_schemas.JobEvent(job_id=format_job_id(row.job_id), status=row.status, attempt=row.attempt, at=row.at)
     return ServerSentEvent(id=str(row.id), event=STATUS_EVENTS[row.status], data=event)
 
 
-def view_feedback(row: Feedback) -> feedback_schemas.Feedback:
+def present_feedback(row: Feedback) -> feedback_schemas.Feedback:
     """Feedback as clients see it."""
     return feedback_schemas.Feedback(
         id=f"fb_{row.id.hex}", label=row.label, category=row.category, note=row.note, created_at=row.created_at
     )
 
 
-def _view_failure(job: Job) -> job_schemas.Failure | None:
+def _present_failure(job: Job) -> job_schemas.Failure | None:
     if job.failure_code is None:
         return None
     return job_schemas.Failure(
@@ -90,12 +90,12 @@ def respond_job(request: Request, job: job_schemas.Job, *, status_code: int = 20
     """A job with ETag (304 where the client has it already) and, until the job ends, Retry-After."""
     headers = {} if job.status.is_final else {"Retry-After": str(_POLL_AFTER_SECONDS)}
     if status_code == 202:
-        return _respond_json(job, status_code=202, headers=headers)
+        return respond_json(job, status_code=202, headers=headers)
     headers["ETag"] = f'"{hashlib.sha256(job.model_dump_json().encode()).hexdigest()[:32]}"'
     known = request.headers.get("if-none-match", "")
     if known == "*" or headers["ETag"] in (tag.strip().removeprefix("W/") for tag in known.split(",")):
         return Response(status_code=304, headers=headers)
-    return _respond_json(job, headers=headers)
+    return respond_json(job, headers=headers)
 
 
 def respond_submitted(request: Request, job: job_schemas.Job, *, waited: float | None = None) -> Response:
@@ -110,5 +110,5 @@ def respond_submitted(request: Request, job: job_schemas.Job, *, waited: float |
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
     """A page of jobs; give one more than the limit where there are more."""
     page, cursor = cut_page(jobs, lambda job: job.id, limit=limit)
-    items = [view_job(job) for job in page]
-    return _respond_json(job_schemas.JobPage(items=items, next_cursor=cursor), headers=_link_next(request, cursor))
+    items = [present_job(job) for job in page]
+    return respond_json(job_schemas.JobPage(items=items, next_cursor=cursor), headers=link_next(request, cursor))

@@ -4,11 +4,11 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 
-def _link_next(request: Request, cursor: str | None) -> dict[str, str]:
+def link_next(request: Request, cursor: str | None) -> dict[str, str]:
     if cursor is None:
         return {}
     return {"Link": f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'}
 
 
-def _respond_json(model: BaseModel, *, headers: dict[str, str], status_code: int = 200) -> Response:
+def respond_json(model: BaseModel, *, headers: dict[str, str], status_code: int = 200) -> Response:
     return Response(model.model_dump_json(), status_code=status_code, headers=headers, media_type="application/json")

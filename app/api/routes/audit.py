@@ -10,7 +10,7 @@ from app.api.pagination import BIG_INTEGER, cut_page, decode_position
 from app.schemas import audit as schemas
 from app.services import audit
 
-router = APIRouter(prefix="/v1/audit-events", tags=["audit"], responses=openapi.KEYED)
+router = APIRouter(prefix="/v1/audit-events", tags=["audit"], responses=openapi.COMMON_ERRORS)
 
 
 @router.get("", summary="Read who changed what")

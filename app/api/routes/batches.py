@@ -11,7 +11,7 @@ from app.api.routes.jobs import IdempotencyKey
 from app.schemas import batches as schemas
 from app.services import batches
 
-router = APIRouter(prefix="/v1/batches", tags=["jobs"], responses=openapi.KEYED)
+router = APIRouter(prefix="/v1/batches", tags=["jobs"], responses=openapi.COMMON_ERRORS)
 
 
 @router.post("", status_code=202, summary="Submit a batch", responses=openapi.problems(404, 409, 422))
@@ -22,8 +22,8 @@ async def submit_batch(
 
     When the last job has ended, the webhooks get `batch.completed`.
     """
-    async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
-        batch_id = await submit(resources, writer, batches.submit_batch, request=body, ticket=ticket)
+    async with resources.idempotency_claim(idempotency_key, writer.tenant) as claim:
+        batch_id = await submit(resources, writer, batches.submit_batch, request=body, claim=claim)
     return await run_in_threadpool(resources.in_session, batches.get_batch, batch_id, tenant=writer.tenant)
 
 

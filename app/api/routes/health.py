@@ -21,7 +21,7 @@ async def livez() -> Health:
 def readyz(resources: ResourcesDep, response: Response) -> Health:
     """Database and storage must work. Without Redis jobs are accepted and start later: degraded, still ready."""
     required = {"database": _has_database(resources), "storage": resources.storage.is_writable()}
-    checks = required | {"queue": resources.doorbell.is_reachable()}
+    checks = required | {"queue": resources.notifier.is_reachable()}
     if not all(required.values()):
         response.status_code = 503
     status = "unavailable" if not all(required.values()) else "ok" if all(checks.values()) else "degraded"

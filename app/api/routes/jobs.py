@@ -13,7 +13,7 @@ from app.api.ingest.submission import preferred_wait, submit, take_job
 from app.api.pagination import INTEGER, decode_position, decode_uuid
 from app.api.path_ids import JobId
 from app.api.presenters.frames import respond_frames
-from app.api.presenters.jobs import respond_job, respond_jobs, respond_submitted, view_feedback, view_job
+from app.api.presenters.jobs import present_feedback, present_job, respond_job, respond_jobs, respond_submitted
 from app.core.enums import JobStatus, Verdict
 from app.core.ids import parse_id
 from app.db.queries.jobs import JobFilter
@@ -24,7 +24,7 @@ from app.schemas.base import Sha256, ShortText, Timestamp
 from app.services import jobs
 from app.services.reanalysis import reanalyze
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.KEYED)
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.COMMON_ERRORS)
 
 
 IdempotencyKey = Annotated[
@@ -68,11 +68,11 @@ async def submit_job(
 
     With `Prefer: wait=30` the answer is the finished job (200), if it ends within that time.
     """
-    async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
-        job_id = await take_job(request, resources, writer, ticket)
+    async with resources.idempotency_claim(idempotency_key, writer.tenant) as claim:
+        job_id = await take_job(request, resources, writer, claim)
     seconds = preferred_wait(prefer)
     job = await resources.await_job(job_id, tenant=writer.tenant, seconds=seconds or 0)
-    return respond_submitted(request, view_job(*job), waited=seconds and min(seconds, resources.longest_wait))
+    return respond_submitted(request, present_job(*job), waited=seconds and min(seconds, resources.longest_wait))
 
 
 @router.get("", summary="List jobs", response_model=job_schemas.JobPage)
@@ -94,7 +94,7 @@ async def get_job(
     ] = 0,
 ) -> Response:
     """The job with its progress, and its result once it has succeeded."""
-    return respond_job(request, view_job(*await resources.await_job(job_id, tenant=reader.tenant, seconds=wait)))
+    return respond_job(request, present_job(*await resources.await_job(job_id, tenant=reader.tenant, seconds=wait)))
 
 
 @router.get("/{job_id}/result", summary="Read a result", response_model=result_schemas.Result, **openapi.READ_RESULT)
@@ -139,21 +139,23 @@ def add_feedback(
     session: SessionDep, writer: Writer, job_id: JobId, body: feedback_schemas.FeedbackRequest
 ) -> feedback_schemas.Feedback:
     """Keeps what a moderator decided, beside what was said before, and sends `job.feedback` to the webhooks."""
-    return view_feedback(jobs.add_feedback(session, job_id, tenant=writer.tenant, key_id=writer.key_id, feedback=body))
+    return present_feedback(
+        jobs.add_feedback(session, job_id, tenant=writer.tenant, key_id=writer.key_id, feedback=body)
+    )
 
 
 @router.get("/{job_id}/feedback", summary="Read what was said", **openapi.FEEDBACK)
 def list_feedback(session: SessionDep, reader: Reader, job_id: JobId) -> feedback_schemas.FeedbackList:
     """All feedback on a job, in order."""
     rows = jobs.list_feedback(session, job_id, tenant=reader.tenant)
-    return feedback_schemas.FeedbackList(items=[view_feedback(row) for row in rows])
+    return feedback_schemas.FeedbackList(items=[present_feedback(row) for row in rows])
 
 
 @router.post("/{job_id}:cancel", summary="Cancel a job", response_model=job_schemas.Job, **openapi.CANCEL)
 def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: JobId) -> Response:
     """Ends a queued or running job at once; 409 `not_cancelable` where it has ended."""
     jobs.cancel_job(session, job_id, tenant=writer.tenant)
-    return respond_job(request, view_job(*jobs.get_job(session, job_id, tenant=writer.tenant)))
+    return respond_job(request, present_job(*jobs.get_job(session, job_id, tenant=writer.tenant)))
 
 
 @router.post("/{job_id}:reanalyze", status_code=202, summary="Look at a clip again", **openapi.REANALYZE)
@@ -171,9 +173,9 @@ async def reanalyze_job(
     With a policy alone the answer is the finished job (200): its probabilities are judged anew. With a model the clip
     is queued again, if it is still kept. Where the verdict differs, the webhooks get `job.verdict_changed`.
     """
-    async with resources.hold_key(idempotency_key, writer.tenant) as ticket:
-        new_id = await submit(resources, writer, reanalyze, job_id, request=body, ticket=ticket)
-    return respond_submitted(request, view_job(*await resources.await_job(new_id, tenant=writer.tenant, seconds=0)))
+    async with resources.idempotency_claim(idempotency_key, writer.tenant) as claim:
+        new_id = await submit(resources, writer, reanalyze, job_id, request=body, claim=claim)
+    return respond_submitted(request, present_job(*await resources.await_job(new_id, tenant=writer.tenant, seconds=0)))
 
 
 @router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=openapi.problems(404, 410))

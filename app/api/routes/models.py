@@ -7,7 +7,7 @@ from app.api.dependencies import Reader, ResourcesDep
 from app.infra.model_registry import find_models
 from app.schemas import models as schemas
 
-router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.KEYED)
+router = APIRouter(prefix="/v1/models", tags=["models"], responses=openapi.COMMON_ERRORS)
 
 
 @router.get("", summary="List models", response_model=schemas.ModelList)

@@ -12,8 +12,8 @@ from app.api.presenters.policies import _view
 from app.schemas import policies as schemas
 from app.services import policies
 
-router = APIRouter(prefix="/v1/policies", tags=["policies"], responses=openapi.KEYED)
-calibrations = APIRouter(prefix="/v1/calibrations", tags=["policies"], responses=openapi.KEYED)
+router = APIRouter(prefix="/v1/policies", tags=["policies"], responses=openapi.COMMON_ERRORS)
+calibrations = APIRouter(prefix="/v1/calibrations", tags=["policies"], responses=openapi.COMMON_ERRORS)
 
 
 @router.post("", status_code=201, summary="Create a policy, or its next version")

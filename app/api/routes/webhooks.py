@@ -15,8 +15,8 @@ from app.services import webhooks
 
 _NOT_FOUND = openapi.problems(404)
 _NOT_NOW = openapi.problems(404, 409)
-endpoints = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=openapi.KEYED)
-events = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=openapi.KEYED)
+endpoints = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=openapi.COMMON_ERRORS)
+events = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=openapi.COMMON_ERRORS)
 
 
 @endpoints.post("", status_code=201, summary="Register a webhook endpoint", responses=openapi.problems(409))
@@ -24,7 +24,7 @@ def create_endpoint(
     session: SessionDep, resources: ResourcesDep, writer: WebhookWriter, body: schemas.WebhookEndpointRequest
 ) -> schemas.WebhookEndpointWithSecret:
     """Events are signed as Standard Webhooks 1.0.0 has it; the answer has the secret to verify them with."""
-    endpoint = webhooks.create_endpoint(session, resources.guard, tenant=writer.tenant, **body.model_dump())
+    endpoint = webhooks.create_endpoint(session, resources.egress, tenant=writer.tenant, **body.model_dump())
     return schemas.WebhookEndpointWithSecret(**_view(endpoint).model_dump(), secret=endpoint.secret)
 
 

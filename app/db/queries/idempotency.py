@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from app.db.tables.idempotency import IdempotencyKey
 
 
-def take_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID, lock: timedelta) -> IdempotencyKey:
+def claim_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID, lock: timedelta) -> IdempotencyKey:
     """The row of a key: with this token where it is new or its request is overdue, else as it is."""
     until = func.clock_timestamp() + lock
     mine = upsert(IdempotencyKey).values(tenant=tenant, key=key, token=token, locked_until=until)

@@ -27,10 +27,10 @@ class JobFilter:
     batch_id: UUID | None = None
 
 
-def find_job(session: Session, job_id: UUID, *, tenant: str, hold: bool = False) -> Job | None:
+def find_job(session: Session, job_id: UUID, *, tenant: str, for_share: bool = False) -> Job | None:
     """A job of a tenant, with its result; held, it is as it is now and stays so until the transaction ends."""
     query = _with_result().where(Job.id == job_id, Job.tenant == tenant)
-    if hold:
+    if for_share:
         query = query.with_for_update(of=Job, read=True).execution_options(populate_existing=True)
     return session.scalars(query).one_or_none()
 
@@ -123,7 +123,7 @@ def _is_late() -> ColumnElement[bool]:
 
 
 def list_ended(session: Session, *, older_than: timedelta, with_clip: bool, limit: int) -> Sequence[Job]:
-    """Jobs that ended longer ago than this and were not deleted, locked; ``with_clip``: that still hold their clip."""
+    """Jobs that ended longer ago than this and were not deleted, locked; ``with_clip``: that still for_share their clip."""
     query = select(Job).where(Job.finished_at < func.clock_timestamp() - older_than, Job.deleted_at.is_(None))
     if with_clip:
         query = query.where(Job.clip_deleted_at.is_(None), Job.clip_sha256.is_not(None))

@@ -26,7 +26,7 @@ class PastVerdict:
     recommended_action: RecommendedAction
 
 
-def find_twin(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
+def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
     """The newest job of the same tenant whose result for the same bytes came from the same detector."""
     query = (
         select(Job)

@@ -112,7 +112,7 @@ class DueEvent:
 
 
 def claim_due(
-    session: Session, *, until: datetime, limit: int, a_endpoint: int, busy: Mapping[UUID, int]
+    session: Session, *, until: datetime, limit: int, per_endpoint: int, busy: Mapping[UUID, int]
 ) -> list[DueEvent]:
     """Takes events whose delivery is due: nobody else gets them before ``until``.
 
@@ -120,13 +120,13 @@ def claim_due(
         session: In a transaction.
         until: When a delivery that nobody finished is due again.
         limit: Most events.
-        a_endpoint: Most events of one endpoint, with those that are on their way.
+        per_endpoint: Most events of one endpoint, with those that are on their way.
         busy: How many of an endpoint are on their way.
     """
     rank = func.row_number().over(partition_by=WebhookEvent.endpoint_id, order_by=WebhookEvent.next_at)
     is_failing = WebhookEndpoint.failing_since.is_not(None)
     # Endpoints that fail get one thread each, and the threads that the others leave: they may all be hanging.
-    share = case((is_failing, 1), else_=a_endpoint)
+    share = case((is_failing, 1), else_=per_endpoint)
     on_their_way = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
     place = (rank + on_their_way).label("place")
     ranked = (
@@ -139,7 +139,7 @@ def claim_due(
         select(WebhookEvent)
         .join(WebhookEvent.endpoint)
         .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= ranked.c.share)))
-        .where(WebhookEvent.next_at <= func.clock_timestamp())  # again: another courier may have been faster
+        .where(WebhookEvent.next_at <= func.clock_timestamp())  # again: another dispatcher may have been faster
         .order_by(is_failing, WebhookEvent.next_at)
         .limit(limit)
         .options(contains_eager(WebhookEvent.endpoint))

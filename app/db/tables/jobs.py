@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from app.core.enums import NEXT_STATUSES, FailureCode, FeedbackLabel, JobStatus, Phase, Priority, Verdict
-from app.db.engine import Base, words
+from app.db.engine import Base, enum_column
 
 if TYPE_CHECKING:
     from app.db.tables.results import Result
@@ -38,8 +38,8 @@ class Job(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     tenant: Mapped[str] = mapped_column(index=True)
     """Whose it is: nobody else learns that it exists."""
-    status: Mapped[JobStatus] = mapped_column(words(JobStatus), default=JobStatus.QUEUED)
-    priority: Mapped[Priority] = mapped_column(words(Priority), default=Priority.LIVE, server_default="live")
+    status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus), default=JobStatus.QUEUED)
+    priority: Mapped[Priority] = mapped_column(enum_column(Priority), default=Priority.LIVE, server_default="live")
     turn_at: Mapped[datetime] = mapped_column(server_default=func.now())
     """Jobs are claimed in this order: when they came, plus the time for which a batch job lets others pass."""
     start_before: Mapped[datetime | None]
@@ -48,7 +48,7 @@ class Job(Base):
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
     """Name of the installed model that was asked for."""
-    may_reuse: Mapped[bool] = mapped_column(default=True, server_default=true())
+    allow_reuse: Mapped[bool] = mapped_column(default=True, server_default=true())
     """Whether a finished result for the same bytes will do."""
     deduplicated_from: Mapped[UUID | None]
     """The job whose result this one was given."""
@@ -74,12 +74,12 @@ class Job(Base):
     """Attempts whose worker vanished; one that was asked to stop does not count."""
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
-    phase: Mapped[Phase | None] = mapped_column(words(Phase))
+    phase: Mapped[Phase | None] = mapped_column(enum_column(Phase))
     progress_done: Mapped[int | None] = mapped_column(BigInteger)
     progress_total: Mapped[int | None] = mapped_column(BigInteger)
 
-    verdict: Mapped[Verdict | None] = mapped_column(words(Verdict), index=True)
-    failure_code: Mapped[FailureCode | None] = mapped_column(words(FailureCode))
+    verdict: Mapped[Verdict | None] = mapped_column(enum_column(Verdict), index=True)
+    failure_code: Mapped[FailureCode | None] = mapped_column(enum_column(FailureCode))
     failure_message: Mapped[str | None]
     failure_retryable: Mapped[bool | None]
 
@@ -121,7 +121,7 @@ class Job(Base):
             self.finished_at = at
         return Transition(job_id=self.id, status=status, attempt=self.attempt, worker=worker, at=at)
 
-    def bury(self, *, at: datetime) -> None:
+    def mark_deleted(self, *, at: datetime) -> None:
         """Leaves a tombstone: what the client said about the clip goes, the fact that there was a job stays."""
         self.deleted_at = at
         self.clip_deleted_at = self.clip_deleted_at or at
@@ -136,7 +136,7 @@ class Transition(Base):
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    status: Mapped[JobStatus] = mapped_column(words(JobStatus))
+    status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus))
     attempt: Mapped[int]
     worker: Mapped[str | None]
     at: Mapped[datetime]
@@ -149,7 +149,7 @@ class Feedback(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    label: Mapped[FeedbackLabel] = mapped_column(words(FeedbackLabel))
+    label: Mapped[FeedbackLabel] = mapped_column(enum_column(FeedbackLabel))
     category: Mapped[str | None]
     note: Mapped[str | None]
     key_id: Mapped[str]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from app.core.enums import EventType, WebhookJobs, WebhookPayload
-from app.db.engine import Base, words
+from app.db.engine import Base, enum_column
 
 
 class WebhookEndpoint(Base):
@@ -22,10 +22,10 @@ class WebhookEndpoint(Base):
     tenant: Mapped[str]
     url: Mapped[str]
     description: Mapped[str | None]
-    jobs: Mapped[WebhookJobs] = mapped_column(words(WebhookJobs), default=WebhookJobs.ALL)
+    jobs: Mapped[WebhookJobs] = mapped_column(enum_column(WebhookJobs), default=WebhookJobs.ALL)
     events: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     """Which types it gets; None: all."""
-    payload: Mapped[WebhookPayload] = mapped_column(words(WebhookPayload), default=WebhookPayload.THIN)
+    payload: Mapped[WebhookPayload] = mapped_column(enum_column(WebhookPayload), default=WebhookPayload.THIN)
     secret: Mapped[str]
     """``whsec_...``; signing needs the secret itself, so no digest will do."""
     previous_secret: Mapped[str | None]
@@ -51,7 +51,7 @@ class WebhookEvent(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
-    type: Mapped[EventType] = mapped_column(words(EventType))
+    type: Mapped[EventType] = mapped_column(enum_column(EventType))
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     """Whom it is about, if it is about a job."""
     data: Mapped[dict[str, Any] | None]

@@ -25,7 +25,7 @@ _COLOUR_RANGES = [0, 256, 96, 176, 96, 176]
 
 
 @dataclass(slots=True)
-class _Trail:
+class _OpenTrack:
     """A track while it is being drawn."""
 
     track: Track
@@ -46,7 +46,7 @@ class Tracker:
     """
 
     def __init__(self) -> None:
-        self._trails: list[_Trail] = []
+        self._trails: list[_OpenTrack] = []
         self._window = -1
         self._thumbnail: Floats | None = None
 
@@ -74,7 +74,7 @@ class Tracker:
         for crop_index in sorted(free_crops):
             crop = crops[crop_index]
             track = Track(f"t{len(self._trails)}", [crop])
-            self._trails.append(_Trail(track, crop.face.box, (0.0, 0.0), colours[crop_index]))
+            self._trails.append(_OpenTrack(track, crop.face.box, (0.0, 0.0), colours[crop_index]))
 
     def _has_jumped(self, frame: Frame) -> bool:
         """True at the first frame of a window and after a shot cut."""
@@ -86,7 +86,7 @@ class Tracker:
         return is_new_window or before is None or float(np.abs(thumbnail - before).mean()) > _CUT_DIFFERENCE
 
 
-def _fit(trail: _Trail, crop: FaceCrop, colours: Floats, *, has_jumped: bool) -> float:
+def _fit(trail: _OpenTrack, crop: FaceCrop, colours: Floats, *, has_jumped: bool) -> float:
     """How well a face continues a trail; 0 where it does not."""
     box = crop.face.box
     if not has_jumped:
@@ -100,7 +100,7 @@ def _fit(trail: _Trail, crop: FaceCrop, colours: Floats, *, has_jumped: bool) ->
     return likeness if is_same_size and likeness >= _LIKENESS_ELSEWHERE else 0.0
 
 
-def _extend(trail: _Trail, crop: FaceCrop, colours: Floats, *, has_jumped: bool) -> None:
+def _extend(trail: _OpenTrack, crop: FaceCrop, colours: Floats, *, has_jumped: bool) -> None:
     box = crop.face.box
     trail.velocity = (0.0, 0.0) if has_jumped else (box.x - trail.box.x, box.y - trail.box.y)
     trail.box, trail.colours = box, colours

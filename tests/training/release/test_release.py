@@ -1,0 +1,81 @@
+"""A release is refused unless the model is calibrated, equal on both engines, and described by its own report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.models import TINY, make_model
+from training.release.release import ReleaseError, compare_engines, release
+from worker.detector.config import ScoringConfig
+from worker.detector.model.manifest import Manifest, load_manifest, verify_files
+
+CALIBRATED = TINY.model_copy(
+    update={
+        "scoring": ScoringConfig(
+            calibrated=True, suspicious_false_positive_rate=0.05, manipulated_false_positive_rate=0.01
+        )
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    make_model(folder, CALIBRATED)
+    return folder
+
+
+def write_report(path: Path, manifest: Manifest, **changes: Any) -> Path:
+    auc = {"value": 0.9, "low": 0.8, "high": 0.95}
+    content = {
+        "model": {
+            "weights_sha256": manifest.weights_sha256,
+            "scoring": manifest.detector.scoring.model_dump(mode="json"),
+        },
+        "rows": "unseen",
+        "datasets": {"set": {"clip": {"auc": auc, "items": 10, "fakes": 5, "groups": 10}}},
+        "robustness": {},
+    }
+    path.write_text(json.dumps(content | changes))
+    return path
+
+
+def test_a_released_directory_is_whole_and_tells_its_figures(model: Path, tmp_path: Path) -> None:
+    report = write_report(tmp_path / "report.json", load_manifest(model))
+    notes = tmp_path / "notes.md"
+    notes.write_text("## Failure cases\n\nBeards.")
+    released = release(model, tmp_path / "out", name="mine", version="1.2.3", report=report, notes=notes)
+    assert load_manifest(tmp_path / "out") == released
+    verify_files(tmp_path / "out", released)
+    assert released.metrics["datasets"]["set"]["clip"]["auc"]["value"] == 0.9
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
+    assert "0.900 [0.800, 0.950]" in card
+    assert "Beards." in card
+    assert compare_engines(tmp_path / "out", released) < 1e-4
+    with pytest.raises(ReleaseError, match="never changed"):
+        release(model, tmp_path / "out", name="mine", version="1.2.4", report=None, notes=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model": {"weights_sha256": "0" * 64, "scoring": {}}}, "other weights"),
+        ({"rows": "all"}, "trained on"),
+        ({"rows": "unchecked"}, "trained on"),
+    ],
+)
+def test_a_report_about_something_else_is_refused(
+    model: Path, tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    report = write_report(tmp_path / "report.json", load_manifest(model), **changes)
+    with pytest.raises(ReleaseError, match=said):
+        release(model, tmp_path / "out", name="mine", version="1", report=report, notes=None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_not_calibrated_is_refused(tmp_path: Path) -> None:
+    make_model(tmp_path / "model", TINY)
+    with pytest.raises(ReleaseError, match="calibrate"):
+        release(tmp_path / "model", tmp_path / "out", name="mine", version="1", report=None, notes=None)
