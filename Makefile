@@ -1,25 +1,25 @@
-# Everything a developer types. `make` alone lists it.
+# Commands for developers. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve scan test check fix bench train train-smoke migrate migration lock
+.PHONY: help setup demo serve scan test check fix bench train train-smoke migrate docs fuzz migration lock
 SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip
 INSTALL := $(UV) install --quiet --no-deps --require-hashes --compile-bytecode
-# A full installation holds all that the demo needs.
+# A full installation (dev) contains everything that the demo needs.
 DEMO_READY := $(if $(wildcard .venv/dev.stamp),.venv/dev.stamp,.venv/demo.stamp)
 SAMPLE := .data/sample.mp4
 BLENDED := .data/sample-self-blended.mp4
 EXTRAS := api worker gpu training demo dev
 
-help:  ## List what there is
+help:  ## List all targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 setup: .venv/dev.stamp  ## Install everything into .venv
 	@$(BIN)/python -m tests.tools.system_libraries || true
 
-demo: $(DEMO_READY)  ## Start the service, judge a clip and a faked copy over HTTP, stop it (CLIP=path: another clip)
+demo: $(DEMO_READY)  ## Start the service, analyze a clip and a self-blended copy over HTTP, stop it (CLIP=path: your own clip)
 	@$(BIN)/python -m tests.tools.system_libraries
 	@$(if $(CLIP),,$(BIN)/python -m tests.support.clips $(SAMPLE) $(BLENDED))
 	$(BIN)/unmask demo $(or $(CLIP),$(SAMPLE) $(BLENDED))
@@ -27,47 +27,50 @@ demo: $(DEMO_READY)  ## Start the service, judge a clip and a faked copy over HT
 serve: $(DEMO_READY)  ## Run the service on this machine until Ctrl-C
 	$(BIN)/unmask serve
 
-scan: $(DEMO_READY)  ## Judge a clip with the running service (CLIP=path)
-	$(BIN)/unmask scan $(or $(CLIP),$(error Say which: make scan CLIP=path))
+scan: $(DEMO_READY)  ## Analyze a clip with the running service (CLIP=path)
+	$(BIN)/unmask scan $(or $(CLIP),$(error Name a clip: make scan CLIP=path))
 
 test: setup  ## Run all tests
 	$(BIN)/pytest
 
-check: setup  ## Lint, types, architecture, Dockerfiles
+check: setup  ## Check style, types, import contracts and Dockerfiles
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile Dockerfile.gpu
 
-fix: setup  ## Format, and mend what the linter can
+fix: setup  ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup  ## Time the pipeline against the naive way (CLIP=path: on another clip)
+bench: setup  ## Time the pipeline against a naive one (CLIP=path: your own clip)
 	@$(if $(CLIP),,$(BIN)/python -m tests.support.clips $(SAMPLE))
 	$(BIN)/python -m tests.tools.bench $(or $(CLIP),$(SAMPLE))
 
-train: setup  ## Train a model, or go on with it (CONFIG=yaml OUT=folder, ARGS='frames.steps=100')
-	$(BIN)/python -m training train --config $(or $(CONFIG),$(error Say how: make train CONFIG=training/configs/unmask-b3.yaml OUT=runs/a)) --out $(or $(OUT),$(error Say where: OUT=runs/a)) $(ARGS)
+train: setup  ## Train a model, or continue an interrupted run (CONFIG=yaml OUT=folder ARGS='frames.steps=100')
+	$(BIN)/python -m training train --config $(or $(CONFIG),$(error Name a configuration: make train CONFIG=training/configs/unmask-b3.yaml OUT=runs/a)) --out $(or $(OUT),$(error Name a folder: OUT=runs/a)) $(ARGS)
 
-train-smoke: setup  ## Go the whole way from videos to a served model in small
+train-smoke: setup  ## Test the whole chain in small: videos, training, release, a job that uses the model
 	$(BIN)/pytest -n 1 tests/e2e/test_training.py
 
-migrate: setup  ## Bring the database of UNMASK_DATABASE_URL to the newest schema
+migrate: setup  ## Migrate the database of UNMASK_DATABASE_URL to the newest schema
 	$(BIN)/unmask migrate
 
-openapi: setup  ## Write app/api/reference/openapi.json, the reference of the API
-	$(BIN)/unmask openapi > app/api/reference/openapi.json
+docs: setup  ## Generate the OpenAPI file, docs/reference/{settings,cli}.md and .env.example
+	$(BIN)/python -m tests.tools.settings_reference
+	$(BIN)/python -m tests.tools.cli_reference
+	$(BIN)/unmask openapi > app/api/reference/openapi.json.new
+	mv app/api/reference/openapi.json.new app/api/reference/openapi.json
 
-fuzz: setup  ## Look for answers that the reference does not know, for ten minutes or so
+fuzz: setup  ## Fuzz the API against its OpenAPI file, about ten minutes
 	UNMASK_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/e2e/test_contract.py
 
-migration: setup  ## Write a migration from the models (NAME=what_changes)
-	$(BIN)/python -m tests.tools.new_migration $(or $(NAME),$(error Say what changes: make migration NAME=what_changes))
+migration: setup  ## Write a migration from the tables (NAME=what_changes)
+	$(BIN)/python -m tests.tools.new_migration $(or $(NAME),$(error Name the change: make migration NAME=what_changes))
 
-# Of scikit-image the demo takes a picture and no code: what that code needs is 170 MB.
-lock: .venv/bin/uv  ## Choose versions anew, with hashes
+# The demo uses an image of scikit-image and none of its code. The dependencies of that code would add 170 MB.
+lock: .venv/bin/uv  ## Resolve and lock all versions, with hashes
 	cd requirements && ../$(UV) compile --quiet --universal --generate-hashes bootstrap.in -o bootstrap.lock
 	@for extra in dev $(filter-out dev,$(EXTRAS)); do \
 	  echo "requirements/$$extra.lock"; \

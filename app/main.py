@@ -1,15 +1,16 @@
-"""The API process on one page: resources, middleware, routes."""
+"""API process: resources, middleware, routes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from sqlalchemy import Engine
 from starlette.middleware.cors import CORSMiddleware
 
 from app.api.error_handlers import add_error_handlers
-from app.api.job_events import JobWaiters
+from app.api.job_events import JobEvents
 from app.api.middleware.authentication import ApiKeyAuthenticator, ApiKeyMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
 from app.api.middleware.rate_limits import RateLimiter
@@ -28,10 +29,10 @@ from app.maintenance.retention import Retention
 from app.maintenance.sweeper import Sweeper
 
 _DESCRIPTION = """
-Tells whether the faces in a video are manipulated.
+Detects face manipulation in videos.
 
 Submit a clip with `POST /v1/jobs`, then read the job until its `status` is final. `status` says whether the clip was
-processed; `verdict` says what was found. A clip that could not be judged has the verdict `NOT_EVALUATED` and reasons.
+processed; `verdict` says what was found. A clip that cannot be evaluated has the verdict `NOT_EVALUATED` and reasons.
 Errors are problem documents (RFC 9457) with a stable `code`.
 """
 
@@ -42,9 +43,9 @@ _ROUTERS = (
     uploads.router,
     uploads.tus_router,
     policies.router,
-    policies.calibrations,
-    webhooks.endpoints,
-    webhooks.events,
+    policies.calibrations_router,
+    webhooks.endpoints_router,
+    webhooks.events_router,
     models.router,
     audit.router,
     health.router,
@@ -52,7 +53,7 @@ _ROUTERS = (
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The ASGI application. Settings default to the environment. Raises MissingSettingError."""
+    """Return the ASGI application. Settings default to the environment. Raises MissingSettingError."""
     settings = settings or Settings()
     database_url, *_ = require_settings(settings, "database_url", "redis_url", "storage_url", "api_key")
     configure_logging(log_format=settings.log_format, level=settings.log_level)
@@ -66,9 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             resources.notifier,
             interval=settings.sweep_interval,
             max_attempts=settings.max_attempts,
-            also=Retention(resources.storage, settings),
+            tasks=[Retention(resources.storage, settings)],
         )
-        parts = (resources.notifier, resources.waiters, sweeper)
+        parts = (resources.notifier, resources.job_events, sweeper)
         for part in parts:
             part.start()
         app.state.resources = resources
@@ -77,13 +78,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             part.stop()
         engine.dispose()
 
-    # Its /docs brings its own scripts: a machine without internet can show it, and no reader is told to a CDN.
+    # Serves the scripts of /docs itself: it works without internet, and no CDN learns of its readers.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
     for router in _ROUTERS:
         app.include_router(router)
     app.openapi = lambda: make_openapi(app)  # type: ignore[method-assign]
-    add_error_handlers(app, [route for router in _ROUTERS for route in router.routes])
-    _add_middleware(app, settings)
+    routes = [route for router in _ROUTERS for route in router.routes if isinstance(route, APIRoute)]
+    add_error_handlers(app, routes)
+    _add_middleware(app, settings, routes)
     return app
 
 
@@ -95,8 +97,8 @@ def _make_resources(settings: Settings, engine: Engine) -> Resources:
         sessions=sessions,
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
         notifier=JobNotifier(redis_url),
-        waiters=JobWaiters(engine),
-        keys=ApiKeyAuthenticator(sessions, api_key, settings.pepper(api_key)),
+        job_events=JobEvents(engine, sessions),
+        authenticator=ApiKeyAuthenticator(sessions, api_key, settings.pepper(api_key)),
         egress=EgressPolicy(settings.egress_allow),
         rate_limiter=RateLimiter(
             redis_url,
@@ -108,10 +110,10 @@ def _make_resources(settings: Settings, engine: Engine) -> Resources:
     )
 
 
-def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """The last one sees a request first."""
+def _add_middleware(app: FastAPI, settings: Settings, routes: Sequence[APIRoute]) -> None:
+    """Add middleware. The last one added handles a request first."""
     app.add_middleware(ApiKeyMiddleware)
-    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes)
+    app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes, routes=routes)
     app.add_middleware(RequestContextMiddleware)
     app.add_middleware(
         CORSMiddleware,

@@ -1,7 +1,7 @@
-"""The dispatcher: a process that signs webhook events, sends them, and records what came of it.
+"""Process that signs webhook events, delivers them and records the results.
 
-It works from Postgres alone, so that deliveries go on while Redis is away, and apart from the workers, so that no
-receiver can slow a job. Signatures follow Standard Webhooks 1.0.0.
+It needs only Postgres, so deliveries continue during an outage of Redis. It is separate from the workers, so that
+receivers cannot delay jobs. Signatures follow Standard Webhooks 1.0.0.
 """
 
 import threading
@@ -16,6 +16,7 @@ import httpcore
 from sqlalchemy.orm import Session, sessionmaker
 from standardwebhooks import Webhook
 
+from app.core.ids import IdPrefix, format_id
 from app.core.logging import configure_logging, make_logger
 from app.core.settings import Settings, require_settings
 from app.core.shutdown import Stop
@@ -25,14 +26,15 @@ from app.services import webhook_deliveries
 from app.services.webhook_deliveries import DeliveryRequest, DeliveryResult, RetryPolicy
 
 _POLL_SECONDS = 0.5
-"""How often the dispatcher looks for events that are due."""
+"""Interval at which the dispatcher queries due events."""
 _LEASE_MARGIN = timedelta(seconds=30)
-"""What a delivery may take beside the request before another dispatcher takes its event."""
-_ERROR_MAX = 200
+"""Time in addition to the request timeout before another dispatcher may claim the event."""
+_ERROR_CHARACTERS_MAX = 200
+"""Maximum length of a stored error."""
 
 
 class WebhookDispatcher:
-    """Delivers what is due with a pool of threads; no endpoint gets more than its share of them."""
+    """Delivers due events with a pool of threads, of which each endpoint gets a limited share."""
 
     def __init__(self, sessions: sessionmaker[Session], egress: EgressPolicy, settings: Settings) -> None:
         self._sessions = sessions
@@ -41,25 +43,25 @@ class WebhookDispatcher:
         self._policy = RetryPolicy(settings.webhook_retry_delays, settings.webhook_disable_after)
         self._lock = threading.Lock()
         self._busy: Counter[UUID] = Counter()
-        self._freed = threading.Event()
+        self._thread_freed = threading.Event()
         self._pool = ThreadPoolExecutor(settings.webhook_concurrency, thread_name_prefix="webhook-dispatcher")
         self._log = make_logger(part="webhook_dispatcher")
 
     def run(self, stop: Stop) -> None:
-        """Delivers until it is asked to stop; what is on its way arrives."""
+        """Deliver until a stop is requested; deliveries in progress are completed."""
         while not stop.is_requested:
             try:
                 has_more = self.deliver_due()
-            except Exception as error:  # noqa: BLE001 (whatever it is, the next look may succeed)
+            except Exception as error:  # noqa: BLE001 (the next query may succeed)
                 self._log.warning("claim_failed", error=str(error))
                 has_more = False
             if not has_more:
-                self._freed.wait(_POLL_SECONDS)
-                self._freed.clear()
+                self._thread_freed.wait(_POLL_SECONDS)
+                self._thread_freed.clear()
         self._pool.shutdown()
 
     def deliver_due(self) -> bool:
-        """Starts deliveries on all threads that are free. True: there may be more that is due."""
+        """Start deliveries on all free threads. Returns True if more events may be due."""
         settings = self._settings
         with self._lock:
             free = settings.webhook_concurrency - self._busy.total()
@@ -81,30 +83,31 @@ class WebhookDispatcher:
         return bool(deliveries)
 
     def is_busy(self) -> bool:
-        """Whether a delivery is on its way."""
+        """Return whether a delivery is in progress."""
         with self._lock:
             return self._busy.total() > 0
 
     def _deliver(self, delivery: DeliveryRequest) -> None:
         try:
-            result = post(delivery, self._egress, timeout=self._settings.webhook_timeout)
+            result = deliver(delivery, self._egress, timeout=self._settings.webhook_timeout)
             with self._sessions() as session:
                 is_disabled = webhook_deliveries.record_delivery(session, delivery, result, self._policy)
             fields = {"event_id": delivery.message_id, "status": result.status_code, "error": result.error}
             self._log.info("webhook_delivered" if result.is_delivered else "webhook_failed", **fields)
             if is_disabled:
-                self._log.warning("webhook_endpoint_disabled", endpoint_id=f"we_{delivery.endpoint_id.hex}")
-        except Exception as error:  # noqa: BLE001 (the event is due again when its claim runs out)
+                endpoint_id = format_id(IdPrefix.WEBHOOK_ENDPOINT, delivery.endpoint_id)
+                self._log.warning("webhook_endpoint_disabled", endpoint_id=endpoint_id)
+        except Exception as error:  # noqa: BLE001 (the event is due again after its claim expires)
             self._log.warning("webhook_not_recorded", event_id=delivery.message_id, error=str(error))
         finally:
             with self._lock:
                 self._busy[delivery.endpoint_id] -= 1
-                self._busy += Counter()  # drops the zeros
-            self._freed.set()
+                self._busy += Counter()  # removes zero counts
+            self._thread_freed.set()
 
 
-def post(delivery: DeliveryRequest, egress: EgressPolicy, *, timeout: timedelta) -> DeliveryResult:
-    """Sends a signed event. The answer's body is not read: it is nobody's business here."""
+def deliver(delivery: DeliveryRequest, egress: EgressPolicy, *, timeout: timedelta) -> DeliveryResult:
+    """Sign and send an event. The response body is discarded, never stored or returned to the tenant."""
     now = datetime.now(UTC)
     signatures = [Webhook(secret).sign(delivery.message_id, now, delivery.body) for secret in delivery.secrets]
     headers = {
@@ -116,23 +119,25 @@ def post(delivery: DeliveryRequest, egress: EgressPolicy, *, timeout: timedelta)
     }
     start = time.monotonic()
 
-    def took() -> float:
+    def elapsed_seconds() -> float:
         return round(time.monotonic() - start, 3)
 
     try:
         with send_request(
             egress, "POST", delivery.url, headers=headers, content=delivery.body.encode(), timeout=timeout
-        ) as answer:
-            return DeliveryResult(answer.status, retry_after=_parse_retry_after(answer, now), seconds=took())
+        ) as response:
+            retry_after = _parse_retry_after(response, now)
+            return DeliveryResult(response.status, retry_after=retry_after, seconds=elapsed_seconds())
     except EgressRefusedError as error:
-        return DeliveryResult(error=str(error), seconds=took())
-    except Exception as error:  # noqa: BLE001 (whatever it is: a try that nobody records is made again for ever)
-        return DeliveryResult(error=f"{type(error).__name__}: {error}"[:_ERROR_MAX], seconds=took())
+        return DeliveryResult(error=str(error), seconds=elapsed_seconds())
+    except Exception as error:  # noqa: BLE001 (an unrecorded failure would be retried without end)
+        message = f"{type(error).__name__}: {error}"[:_ERROR_CHARACTERS_MAX]
+        return DeliveryResult(error=message, seconds=elapsed_seconds())
 
 
-def _parse_retry_after(answer: httpcore.Response, now: datetime) -> timedelta | None:
-    """Seconds or a date (RFC 9110, 10.2.3)."""
-    value = next((value.decode("latin-1") for name, value in answer.headers if name.lower() == b"retry-after"), "")
+def _parse_retry_after(response: httpcore.Response, now: datetime) -> timedelta | None:
+    """Parse ``Retry-After``, a number of seconds or a date (RFC 9110, 10.2.3)."""
+    value = next((value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after"), "")
     if value.isdecimal():
         return timedelta(seconds=min(int(value[:6]), 86_400))
     try:
@@ -142,7 +147,7 @@ def _parse_retry_after(answer: httpcore.Response, now: datetime) -> timedelta | 
 
 
 def run_dispatcher(settings: Settings) -> None:
-    """The process. Raises MissingSettingError."""
+    """Run the process until SIGINT or SIGTERM. Raises MissingSettingError."""
     (database_url,) = require_settings(settings, "database_url")
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     stop = Stop.on_signals()

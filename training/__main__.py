@@ -1,4 +1,4 @@
-"""``python -m training``: the offline job. It makes a model out of videos and says how good it is."""
+"""``python -m training``: command line of the offline pipeline, from labelled videos to a released model."""
 
 # ruff: noqa: PLC0415 (torch, scikit-learn and MediaPipe take seconds to import, and no command needs all of them)
 
@@ -9,111 +9,112 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from pydantic import ValidationError
 
-_commands = typer.Typer(
+commands = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="""Train a detector, in this order:
 
-`extract` cuts faces out of folders of videos · `landmarks` finds the points that pseudo-fakes follow (optional) ·
-`pack` makes the data small enough to take along (optional) ·
-`train` trains · `calibrate` sets temperature and thresholds · `evaluate` says how good it is · `release` writes the
+`extract` cuts faces out of folders of videos · `landmarks` finds the face landmarks for pseudo-fakes (optional) ·
+`pack` packs the data into a few megabytes (optional) ·
+`train` trains · `calibrate` sets temperature and thresholds · `evaluate` measures the model · `release` writes the
 directory that `unmask models add` installs.""",
 )
 
 Model = Annotated[Path, typer.Option(help="Directory of a model.", metavar="DIR")]
 Manifest = Annotated[Path, typer.Option(help="A manifest of 'extract', or a list of shards.", metavar="CSV")]
-Out = Annotated[Path, typer.Option(help="Folder that is written.", metavar="DIR")]
+Out = Annotated[Path, typer.Option(help="Folder to write.", metavar="DIR")]
 Layout = Literal["plain", "csv", "ffpp-c23", "ffpp-c40", "celeb-df-official", "celeb-df-disjoint", "dfdc"]
-Processes = Annotated[int, typer.Option(min=1, help="Processes at a time.")]
+Processes = Annotated[int, typer.Option(min=1, help="Number of parallel processes.")]
 _CORES = os.cpu_count() or 1
 
 
-@_commands.command()
+@commands.command()
 def extract(
     videos: Annotated[Path, typer.Argument(help="Folder of a data set, or a CSV.")],
-    out: Annotated[Path, typer.Argument(help="Gets crops, manifest.csv and failures.csv.")],
+    out: Annotated[Path, typer.Argument(help="Folder for crops, manifest.csv and failures.csv.")],
     layout: Annotated[
         Layout,
         typer.Option(
             help="plain: folders real/ and fake/. csv: path,label[,dataset,method,split,group,person]. ffpp-*: "
-            "FaceForensics++ with its splits/. celeb-df-official: the official test list. celeb-df-disjoint: nobody "
+            "FaceForensics++ with its splits/. celeb-df-official: the official test list. celeb-df-disjoint: no person "
             "in two splits. dfdc: parts with metadata.json."
         ),
     ] = "plain",
-    balance: Annotated[bool, typer.Option(help="As many clips of each label in a split.")] = False,
-    shard: Annotated[str, typer.Option(help="Only the i-th of n parts, as in 2/4.")] = "1/1",
+    balance: Annotated[bool, typer.Option(help="Keep as many real as fake clips per split.")] = False,
+    shard: Annotated[str, typer.Option(help="Only shard i of n, as in 2/4.")] = "1/1",
     processes: Processes = _CORES,
 ) -> None:
-    """Cut the faces out of videos exactly as the service does. Goes on where it was interrupted."""
-    from training.data.extract import extract as run
-    from training.data.layouts import DatasetListing, find_clips
-    from training.data.layouts import balance as keep_balanced
+    """Cut the faces out of videos exactly as the service does. An interrupted run resumes."""
+    from training.data.extract import extract_crops
+    from training.data.layouts import DatasetListing, balance_clips, list_clips
     from worker.detector.config import DetectorConfig
 
-    found = find_clips(videos, layout)
-    chosen = DatasetListing(keep_balanced(found.clips), found.failures) if balance else found
-    crops, failures = run(chosen, out, DetectorConfig(), shard=shard, processes=processes)
+    listing = list_clips(videos, layout)
+    if balance:
+        listing = DatasetListing(balance_clips(listing.clips), listing.failures)
+    crops, failures = extract_crops(listing, out, DetectorConfig(), shard=shard, processes=processes)
     typer.echo(f"{crops} crops; {failures} clips or rows gave none (see {out / 'failures.csv'}).")
 
 
-@_commands.command()
+@commands.command()
 def landmarks(
     manifest: Manifest,
     model: Annotated[Path, typer.Option(help="MediaPipe's face_landmarker.task.")],
-    out: Annotated[Path, typer.Option(help="File that is written, for data.landmarks.", metavar="NPZ")],
+    out: Annotated[Path, typer.Option(help="File to write, for data.landmarks.", metavar="NPZ")],
     processes: Processes = _CORES,
 ) -> None:
-    """Find the landmarks of the real faces of 'train', once, for the masks of pseudo-fakes."""
-    from training.data.landmarks import find_landmarks
-    from training.data.manifest import load_manifest
+    """Find the landmarks of the real faces of 'train', for the masks of pseudo-fakes."""
+    from training.data.landmarks import extract_landmarks
+    from training.data.manifest import load_crop_manifest
 
-    rows = [row for row in load_manifest(manifest) if row.label == 0 and row.split == "train"]
-    found = find_landmarks(rows, manifest.parent, out, model=model, processes=processes)
-    typer.echo(f"{found} of {len(rows)} real faces have landmarks.")
+    rows = [row for row in load_crop_manifest(manifest) if row.label == 0 and row.split == "train"]
+    count = extract_landmarks(rows, manifest.parent, out, model=model, processes=processes)
+    typer.echo(f"{count} of {len(rows)} real faces have landmarks.")
 
 
-@_commands.command()
+@commands.command()
 def pack(
-    config: Annotated[Path, typer.Option(help="YAML; its data are packed.")],
+    config: Annotated[Path, typer.Option(help="YAML file; its training set is packed.")],
     out: Out,
-    max_mb: Annotated[float, typer.Option(min=0.01, help="Most megabytes (2**20 bytes) of images.")] = 30.0,
+    max_mb: Annotated[
+        float, typer.Option(min=0.01, help="Size limit of the images, in megabytes (2**20 bytes).")
+    ] = 30.0,
     order: Annotated[str, typer.Option(help="Data sets in the order of packing; ':2': two frames per clip.")] = "*",
     box_px: Annotated[int, typer.Option(min=16, help="Width of a face box; smaller ones keep their size.")] = 112,
     override: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as in data.manifest=faces.csv.")] = None,
 ) -> None:
-    """Pack what a configuration trains on into a few megabytes, for a machine that has no data."""
+    """Pack the training set of a configuration into a few megabytes, for a machine that has no data."""
     from training.config import load_config
-    from training.data.pack import PackOptions, parse_order
-    from training.data.pack import pack as run
+    from training.data.pack import PackOptions, pack_dataset, parse_order
 
     options = PackOptions(max_bytes=int(max_mb * 2**20), order=parse_order(order), box_px=box_px)
-    counts = run(load_config(config, override or []), out, options)
+    counts = pack_dataset(load_config(config, override or []), out, options)
     packed = ", ".join(f"{count} of {dataset}" for dataset, count in counts.items())
     typer.echo(f"{sum(counts.values())} images: {packed}.")
     typer.echo(f"Next: python -m training train --config {out / 'config.json'}")
 
 
-@_commands.command()
+@commands.command()
 def train(
-    config: Annotated[Path, typer.Option(help="YAML; see training/configs.")],
+    config: Annotated[Path, typer.Option(help="YAML file; see training/configs.")],
     out: Out,
     override: Annotated[list[str] | None, typer.Argument(help="NAME=VALUE, as in frames.steps=100.")] = None,
     without: Annotated[list[str] | None, typer.Option(help="Leave a data set out; 'dfdc*' is a pattern.")] = None,
 ) -> None:
-    """Train a model, or go on with one. Several GPUs: torchrun --nproc-per-node 4 -m training train ..."""
+    """Train a model, or resume its training. Several GPUs: torchrun --nproc-per-node 4 -m training train ..."""
     import json
 
     from training.config import load_config
-    from training.trainer.train import train as run
+    from training.trainer.train import train_model
 
-    left_out = [f"data.without={json.dumps(without)}"] if without else []
-    model = run(load_config(config, [*(override or []), *left_out]), out)
+    exclusion = [f"data.without={json.dumps(without)}"] if without else []
+    model = train_model(load_config(config, [*(override or []), *exclusion]), out)
     typer.echo(f"{model} is trained. Next: python -m training calibrate --model {model}")
 
 
-@_commands.command()
+@commands.command()
 def calibrate(
     model: Model,
     manifest: Manifest,
@@ -125,51 +126,21 @@ def calibrate(
     manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
     processes: Processes = _CORES,
 ) -> None:
-    """Set temperature, bias, thresholds, and whether the Transformer has a say, on the calibration part of 'val'."""
-    import shutil
-    import tempfile
+    """Set temperature, bias, thresholds and the weight of the Transformer, on the calibration part of 'val'."""
+    from training.evaluation.calibrate import Targets, calibrate_model
 
-    from training.data.images import ImageStore
-    from training.data.manifest import is_one_of, load_manifest
-    from training.data.splits import rows_of_part
-    from training.evaluation.calibrate import Targets, compare_correction
-    from training.evaluation.calibrate import calibrate as fit
-    from training.evaluation.evaluate import left_out
-    from training.evaluation.predict import predict_clips, predict_crops, read_list
-    from training.release.release import with_scoring, write_manifest
-    from worker.detector.config import ScoringConfig
-    from worker.detector.model.engine import make_engine
-    from worker.detector.model.manifest import load_manifest as load_model
-
-    targets, known = Targets(suspicious, manipulated), load_model(model)
-    listed = read_list(clips) if clips else []
-    rows = rows_of_part(load_manifest(manifest), "calibrate")
-    rows = [row for row in rows if not is_one_of(row.dataset, left_out(known))]
-    engine, store = make_engine(model, known, device="auto"), ImageStore(manifest.parent)
-    scoring = ScoringConfig()
-    items = predict_crops(rows, store, engine, with_scoring(known, scoring))
-    if (aucs := compare_correction(items)) and aucs[0] < aucs[1]:
-        # Again: who decides a clip of several people may be another one.
-        scoring = ScoringConfig(correction_weight=0.0)
-        items = predict_crops(rows, store, engine, with_scoring(known, scoring))
-    if listed:
-        with tempfile.TemporaryDirectory() as scratch:  # videos are judged as a worker would, by a model on disk
-            copy = Path(shutil.copytree(model, Path(scratch, "model")))
-            write_manifest(copy, with_scoring(known, scoring))
-            items += predict_clips(listed, copy, processes=processes)
-    scoring = fit(items, scoring, targets)
-    write_manifest(model, with_scoring(known, scoring))
-    if aucs:
+    done = calibrate_model(model, manifest, clips, Targets(suspicious, manipulated), processes=processes)
+    if aucs := done.correction_aucs:
+        typer.echo(f"Sequences: AUC {aucs[0]:.3f} with the Transformer, {aucs[1]:.3f} by the mean; the better is used.")
+    if done.real_sequences * manipulated < 1:
         typer.echo(
-            f"Sequences: AUC {aucs[0]:.3f} with the Transformer, {aucs[1]:.3f} by the mean; the better is taken."
+            f"{done.real_sequences} real sequences are too few to measure a rate of {manipulated:.1%}: MANIPULATED "
+            "begins above the highest of them."
         )
-    reals = sum(item.is_sequence and item.label == 0 for item in items)
-    if reals * manipulated < 1:
-        typer.echo(f"Of {reals} real sequences no {manipulated:.1%} can be told: MANIPULATED begins above the highest.")
-    typer.echo(f"Calibrated on {len(items)} items: {scoring.model_dump_json()}")
+    typer.echo(f"Calibrated on {done.predictions} predictions: {done.scoring.model_dump_json()}")
 
 
-@_commands.command()
+@commands.command()
 def evaluate(
     out: Out,
     manifest: Annotated[Path | None, typer.Option(help="Crops: a manifest of 'extract', or shards.")] = None,
@@ -177,24 +148,24 @@ def evaluate(
     clips: Annotated[Path | None, typer.Option(help="Videos: path,label[,dataset,group].")] = None,
     model: Annotated[Path | None, typer.Option(help="Directory of a model; else the bundled one.")] = None,
     rows: Annotated[
-        Literal["unseen", "all"], typer.Option(help="Of a manifest: what the model never saw, or all.")
+        Literal["unseen", "all"], typer.Option(help="Rows of a manifest: those that the model never saw, or all.")
     ] = "unseen",
     only: Annotated[
-        list[str] | None, typer.Option(help="Of a manifest: these data sets; 'dfdc*' is a pattern.")
+        list[str] | None, typer.Option(help="Data sets of a manifest to keep; 'dfdc*' is a pattern.")
     ] = None,
     robustness: Annotated[
         bool, typer.Option(help="Also under JPEG, blur, half size, noise; videos re-encoded.")
     ] = False,
     processes: Processes = _CORES,
 ) -> None:
-    """Say how good a model is. Writes report.json, report.md and pictures."""
-    from training.evaluation.evaluate import Evaluation, run_evaluation
+    """Measure a model. Writes report.json, report.md and plots."""
+    from training.evaluation.evaluate import Evaluation, evaluate_model
     from training.evaluation.report import format_table
 
-    chosen = [kind for kind in (manifest, frames, clips) if kind is not None]
-    if len(chosen) != 1:
-        _give_up("Give one of --manifest, --frames and --clips.")
-    datasets = run_evaluation(
+    inputs = [path for path in (manifest, frames, clips) if path is not None]
+    if len(inputs) != 1:
+        _exit_with_error("Give one of --manifest, --frames and --clips.")
+    datasets = evaluate_model(
         Evaluation(
             model=model,
             manifest=manifest,
@@ -211,38 +182,38 @@ def evaluate(
     typer.echo(f"See {out / 'report.md'}.")
 
 
-@_commands.command()
+@commands.command()
 def release(
     model: Model,
     out: Out,
     name: Annotated[str, typer.Option(help="Lower case, digits, '.', '_', '-'.")],
     version: Annotated[str, typer.Option(help="As in 1.0.0.")],
     report: Annotated[Path | None, typer.Option(help="report.json of its evaluation.")] = None,
-    notes: Annotated[Path | None, typer.Option(help="Markdown for the card.")] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown for the model card.")] = None,
 ) -> None:
-    """Check a calibrated model and write the directory that a service runs."""
-    from training.release.release import release as run
+    """Verify a calibrated model and write the directory that a service runs."""
+    from training.release.release import release_model
 
-    released = run(model, out, name=name, version=version, report=report, notes=notes)
+    released = release_model(model, out, name=name, version=version, report=report, notes=notes)
     typer.echo(f"{out}: {released.name} {released.version}. Next: unmask models add {out}")
 
 
-def _give_up(message: str) -> NoReturn:
+def _exit_with_error(message: str) -> NoReturn:
     typer.secho(message, err=True, fg="red")
-    raise typer.Exit(1)
+    raise SystemExit(1)
 
 
 def main() -> None:
-    """The entry point: what a person can mend is said in one line."""
+    """Run the command line; print an error that the user can fix as one line, without a traceback."""
     from training.errors import TrainingError
     from worker.detector.model.engine import EngineError
     from worker.detector.model.manifest import CheckpointError
     from worker.detector.sandbox.parent import SandboxError
 
     try:
-        _commands()
+        commands()
     except (CheckpointError, EngineError, SandboxError, TrainingError, ValidationError) as error:
-        _give_up(str(error))
+        _exit_with_error(str(error))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
-"""The root of what a person who trains can mend; each module has its own leaf, whose message says what to do."""
+"""Base class of the errors that the user of the training can fix; each module has its own subclass.
+
+The message says what to do.
+"""
 
 
 class TrainingError(Exception):
-    """The command cannot be carried out."""
+    """The command cannot be executed."""

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Train by the clock on a machine without network and without an installation of this project.
+# Train for a fixed time on a machine without network and without an installation of this project.
 #
 # Usage, in the root of a checkout: training/timed_run.sh CONFIG OUT [NAME=VALUE ...]
-# Try it first with frames.minutes=0.3: that is the whole way in small.
+# Try it first with frames.minutes=0.3, which runs every step in short.
 #   CONFIG  config.json of 'python -m training pack'
-#   OUT     gets run.log, history.csv, config.json and the model in parts of 15 MB (cat model.tar.part-* | tar x)
-# WHEELS (default .gpu/wheels) is a folder of wheels that this machine lacks. PYTHON (default python3) has torch and timm.
+#   OUT     folder for run.log, history.csv, config.json and the model in parts of 15 MB (cat model.tar.part-* | tar x)
+# WHEELS (default .gpu/wheels) is a folder of wheels that the machine lacks. PYTHON (default python3) needs torch and timm.
 set -euo pipefail
 config=$1 out=$2
 shift 2

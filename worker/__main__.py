@@ -1,4 +1,4 @@
-"""``python -m worker``: runs a worker until SIGTERM; ``python -m worker models add DIR`` installs a model."""
+"""Command line: ``python -m worker`` runs a worker, ``python -m worker models add DIR`` installs a model."""
 
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -13,7 +13,7 @@ from worker.detector.sandbox.parent import SandboxError
 from worker.settings import WorkerSettings
 
 _commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_models = typer.Typer(no_args_is_help=True, help="The models that jobs may name.")
+_models = typer.Typer(no_args_is_help=True, help="Manage the models that jobs may name.")
 _commands.add_typer(_models, name="models")
 
 
@@ -21,22 +21,23 @@ _commands.add_typer(_models, name="models")
 def run(context: typer.Context) -> None:
     """Run a worker until SIGTERM."""
     if context.invoked_subcommand is None:
-        from worker.celery import run_worker  # noqa: PLC0415 (the other commands need no Celery)
+        from worker.celery import run_worker  # noqa: PLC0415 (other commands need no Celery)
 
         run_worker()
 
 
 @_models.command()
-def add(model: Annotated[Path, typer.Argument(help="A released model's directory.", metavar="DIR")]) -> None:
-    """Install a released model under its own name; one of the same name is replaced."""
-    from worker.model_install import install  # noqa: PLC0415 (starts an engine)
+def add(model: Annotated[Path, typer.Argument(help="Directory of a released model.", metavar="DIR")]) -> None:
+    """Install a released model under its own name. An installed model of the same name is replaced."""
+    from worker.model_install import install_model  # noqa: PLC0415 (imports an engine)
 
     settings = WorkerSettings()
-    manifest = install(model, settings.installed_models, device=settings.device)
-    typer.echo(f"{manifest.name} {manifest.version} is installed. Jobs name it: options.model = {manifest.name!r}.")
+    manifest = install_model(model, settings.installed_models, device=settings.device)
+    name = manifest.name
+    typer.echo(f"{name} {manifest.version} is installed. Jobs select it with options.model = {name!r}.")
 
 
-def _give_up(message: str) -> NoReturn:
+def _exit_with_error(message: str) -> NoReturn:
     typer.secho(message, err=True)
     raise SystemExit(1)
 
@@ -45,6 +46,6 @@ if __name__ == "__main__":
     try:
         _commands()
     except ValidationError as error:
-        _give_up(describe_invalid(error))
+        _exit_with_error(describe_invalid(error))
     except (CheckpointError, EngineError, MissingSettingError, SandboxError) as error:
-        _give_up(str(error))
+        _exit_with_error(str(error))

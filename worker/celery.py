@@ -1,4 +1,4 @@
-"""The worker: a Celery application with a pool of processes, and the sweep beside it."""
+"""Worker: a Celery application with a pool of processes, and the sweeper in its main process."""
 
 import os
 import signal
@@ -17,21 +17,21 @@ from app.core.settings import require_settings
 from app.db.engine import make_engine, make_sessions
 from app.infra.job_queue import QUEUE_ANALYZE, JobNotifier, make_celery
 from app.maintenance.sweeper import Sweeper
-from worker.detector.model.manifest import load_manifest
+from worker.detector.model.manifest import load_model_manifest
 from worker.detector.sandbox.parent import Sandbox
 from worker.settings import WorkerSettings
 
 _KILL_AFTER_SECONDS = 60
-"""An attempt ends itself at its timeout; a process that is this much later hangs and is killed."""
+"""Delay after the timeout of an attempt. An attempt ends itself at its timeout; a later process hangs and is killed."""
 
 
 def make_worker(settings: WorkerSettings) -> Celery:
-    """The Celery application of a worker."""
+    """Return the Celery application of a worker."""
     (redis_url,) = require_settings(settings, "redis_url")
     worker = make_celery(
         redis_url,
         include=["worker.tasks"],
-        # Postgres says which job runs where: a message is taken from Redis at once and never comes again.
+        # The database decides which job runs where, so a message is acknowledged at once and never redelivered.
         task_acks_late=False,
         task_time_limit=settings.attempt_timeout.total_seconds() + _KILL_AFTER_SECONDS,
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -48,67 +48,67 @@ def make_worker(settings: WorkerSettings) -> Celery:
             "health_check_interval": 25,
         },
     )
-    _add_sweeper(settings, redis_url)
-    _add_drain(settings)
+    _connect_sweeper(settings, redis_url)
+    _connect_drain(settings)
     return worker
 
 
 def run_worker() -> None:
-    """Runs until SIGTERM; jobs that do not end in time then go back to the queue.
+    """Run until SIGTERM. Jobs that do not end within the drain timeout return to the queue.
 
     Raises:
-        MissingSettingError: The worker does not know where its servers are.
-        CheckpointError: The model's directory does not fit.
+        MissingSettingError: A URL of a server is not set.
+        CheckpointError: The model directory is not a model that this version can run.
         SandboxError: Clips cannot be decoded on this machine.
     """
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
-    _check(settings)
-    # It warns of running as root because a broker might bring pickles; we accept JSON alone.
+    _check_environment(settings)
+    # Celery warns about running as root because of pickled messages. Only JSON is accepted here.
     warnings.simplefilter("ignore", SecurityWarning)
     worker = make_worker(settings)
     arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)
 
 
-def _check(settings: WorkerSettings) -> None:
-    """What would stop every process of the pool is said here, once and in words."""
+def _check_environment(settings: WorkerSettings) -> None:
+    """Raise an error that would stop every process of the pool, once and before the pool starts."""
     require_settings(settings, "database_url", "redis_url", "storage_url")
-    sandbox = Sandbox(load_manifest(settings.model_dir).detector, settings.sandbox_options())
+    sandbox = Sandbox(load_model_manifest(settings.model_dir).detector, settings.make_sandbox_options())
     sandbox.start()
     sandbox.close()
 
 
-def _add_sweeper(settings: WorkerSettings, redis_url: str) -> None:
+def _connect_sweeper(settings: WorkerSettings, redis_url: str) -> None:
     (database_url,) = require_settings(settings, "database_url")
-    parts: list[JobNotifier | Sweeper] = []
+    services: list[JobNotifier | Sweeper] = []
 
     def start(**_: Any) -> None:
         notifier = JobNotifier(redis_url)
         sessions = make_sessions(make_engine(database_url, pool_size=1))
         interval, max_attempts = settings.sweep_interval, settings.max_attempts
-        parts.extend([notifier, Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)])
-        for part in parts:
-            part.start()
+        services.extend([notifier, Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)])
+        for service in services:
+            service.start()
 
     def stop(**_: Any) -> None:
-        while parts:
-            parts.pop().stop()
+        while services:
+            services.pop().stop()
 
     worker_ready.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
 
 
-def _add_drain(settings: WorkerSettings) -> None:
-    """On SIGTERM Celery waits for the tasks in hand; after a while they are told to give their jobs back."""
+def _connect_drain(settings: WorkerSettings) -> None:
+    """Make the pool return its jobs to the queue after the drain timeout. Until then Celery waits for its tasks."""
 
-    def give_back() -> None:
+    def signal_processes() -> None:
         for process in active_children():
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGTERM)
 
     def schedule(**_: Any) -> None:
-        timer = threading.Timer(settings.drain_timeout.total_seconds(), give_back)
+        timer = threading.Timer(settings.drain_timeout.total_seconds(), signal_processes)
         timer.daemon = True
         timer.start()
 
@@ -117,4 +117,4 @@ def _add_drain(settings: WorkerSettings) -> None:
 
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _keep_our_logging(**_: Any) -> None:
-    """That somebody listens stops Celery from setting up its own."""
+    """Do nothing. A connected handler stops Celery from configuring its own logging."""

@@ -1,4 +1,4 @@
-"""Gets a clip from the URL that a client named: over a guarded connection, within a size and a time."""
+"""Download of a clip from a client's URL, restricted by the egress policy, a size and a timeout."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,63 +17,66 @@ OnProgress = Callable[[Phase, int, int | None], None]
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What a fetch may do."""
+    """Limits of one fetch."""
 
     egress: EgressPolicy
-    """Where connections may go."""
+    """Policy that decides which addresses may be connected to."""
     max_bytes: int
-    """Most that is taken."""
+    """Maximum size of a clip."""
     timeout: timedelta
-    """Time for all of it."""
-    check_room: Callable[[int], None]
-    """Raises StorageFullError where so many bytes would eat into the disk's reserve."""
+    """Timeout of the whole fetch."""
+    require_space: Callable[[int], None]
+    """Callback that raises StorageFullError if this many bytes would use the reserve of the disk."""
 
 
-def fetch(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
-    """Writes what a URL gives into an upload; redirects are not followed.
+def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
+    """Download a clip into an upload. Redirects are not followed.
 
     Args:
-        url: Of the clip.
-        upload: Takes it.
-        on_progress: Told of each piece in bytes; what it raises ends the fetch.
-        limits: Where to, how much, how long.
+        url: URL of the clip.
+        upload: Upload that receives the bytes.
+        on_progress: Called after each chunk with the bytes received and expected. An exception that it raises ends the
+            fetch.
+        limits: Allowed addresses, size and time.
 
     Raises:
-        ClipError: It did not work.
-        StorageFullError: There is no room for it.
+        ClipError: The clip cannot be fetched.
+        StorageFullError: The disk has no room for the clip.
     """
     try:
-        with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=limits.timeout) as answer:
-            if answer.status != 200:
-                raise ClipError(FailureCode.FETCH_FAILED, _refusal(answer.status))
-            expected_bytes = _content_length(answer)
+        with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=limits.timeout) as response:
+            if response.status != 200:
+                raise ClipError(FailureCode.FETCH_FAILED, _describe_status(response.status))
+            expected_bytes = _parse_content_length(response)
             if expected_bytes is not None and expected_bytes > limits.max_bytes:
-                raise _too_large(limits.max_bytes)
-            limits.check_room(limits.max_bytes if expected_bytes is None else expected_bytes)
-            for chunk in answer.iter_stream():
+                raise _make_too_large_error(limits.max_bytes)
+            limits.require_space(limits.max_bytes if expected_bytes is None else expected_bytes)
+            for chunk in response.iter_stream():
                 if upload.size_bytes + len(chunk) > limits.max_bytes:
-                    raise _too_large(limits.max_bytes)
+                    raise _make_too_large_error(limits.max_bytes)
                 upload.write(chunk)
                 on_progress(Phase.FETCHING, upload.size_bytes, expected_bytes)
     except EgressRefusedError as error:
         raise ClipError(FailureCode.FETCH_BLOCKED, str(error)) from error
     except httpcore.TimeoutException as error:
         limit = f"{limits.timeout.total_seconds():g} s"
-        raise ClipError(FailureCode.FETCH_TIMEOUT, f"The clip did not arrive within {limit}.") from error
+        raise ClipError(FailureCode.FETCH_TIMEOUT, f"The clip did not arrive within {limit}. Try again.") from error
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
-        raise ClipError(FailureCode.FETCH_FAILED, "The server of the URL cannot be reached, or broke off.") from error
+        message = "The server of the URL cannot be reached, or closed the connection. Check the URL."
+        raise ClipError(FailureCode.FETCH_FAILED, message) from error
 
 
-def _refusal(status: int) -> str:
+def _describe_status(status: int) -> str:
     if 300 <= status < 400:
-        return f"The URL leads elsewhere ({status}). Give the URL of the clip itself."
-    return f"The server of the URL answered {status} instead of 200 with the clip."
+        return f"The URL redirects (status {status}). Give the URL of the clip itself."
+    return f"The server of the URL returned status {status} instead of 200. Check the URL."
 
 
-def _content_length(answer: httpcore.Response) -> int | None:
-    found = next((value for name, value in answer.headers if name.lower() == b"content-length"), b"")
-    return int(found) if found.isdigit() else None
+def _parse_content_length(response: httpcore.Response) -> int | None:
+    length = next((value for name, value in response.headers if name.lower() == b"content-length"), b"")
+    return int(length) if length.isdigit() else None
 
 
-def _too_large(max_bytes: int) -> ClipError:
-    return ClipError(FailureCode.FETCH_TOO_LARGE, f"A clip may have {max_bytes} bytes. Give a shorter or smaller one.")
+def _make_too_large_error(max_bytes: int) -> ClipError:
+    message = f"The clip is larger than {max_bytes} bytes. Give the URL of a smaller clip."
+    return ClipError(FailureCode.FETCH_TOO_LARGE, message)

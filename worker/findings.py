@@ -1,4 +1,4 @@
-"""Convert what the detector returns into the schemas of the API."""
+"""Conversion of the detector's types into the schemas of the API."""
 
 import hashlib
 from dataclasses import asdict
@@ -11,17 +11,17 @@ from app.services.attempts import AttemptResult
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Analysis
 
-_CODE = ("unmask", "av", "mediapipe")
+_CODE_PACKAGES = ("unmask", "av", "mediapipe")
 
 
-def name_detector(manifest: Manifest) -> str:
-    """A digest of all that a result depends on beside the clip: the model, and the code around it."""
-    parts = [manifest.sha256, *(f"{name} {version(name)}" for name in _CODE)]
+def hash_detector(manifest: Manifest) -> str:
+    """Return a SHA-256 over everything besides the clip that a result depends on: the model and the code versions."""
+    parts = [manifest.sha256, *(f"{name} {version(name)}" for name in _CODE_PACKAGES)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def to_attempt_result(analysis: Analysis, detector_sha256: str) -> AttemptResult:
-    """What an analysis found, as it is stored."""
+    """Convert an analysis into the form that is stored."""
     finding, frames = to_finding(analysis)
     return AttemptResult(
         payload=finding.model_dump(mode="json"),
@@ -32,17 +32,17 @@ def to_attempt_result(analysis: Analysis, detector_sha256: str) -> AttemptResult
 
 
 def to_calibration(manifest: Manifest) -> Calibration:
-    """What the thresholds of a model cost, in the API's words."""
+    """Convert the calibration of a model into its schema."""
     named = {"model": manifest.name, "version": manifest.version}
     scoring = manifest.detector.scoring.model_dump(include=set(Calibration.model_fields))
     return Calibration.model_validate(named | scoring)
 
 
 def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]]:
-    """The detector's words as the API's; the fields have the same names."""
+    """Convert an analysis into a finding and its frames. The fields have the same names."""
     score, extraction = analysis.score, analysis.extraction
     clip: dict[str, Any] = asdict(extraction.clip)
-    clip.pop("high_dynamic_range")  # told as a warning
+    clip.pop("high_dynamic_range")  # reported as a warning
     manifest = analysis.manifest
     finding = schemas.Finding.model_validate(
         {

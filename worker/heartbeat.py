@@ -1,4 +1,4 @@
-"""Keeps an attempt's lease alive from a thread, carries its progress out, and brings word that it should stop."""
+"""Heartbeat of an attempt: a thread that renews the lease, stores the progress, and detects a lost attempt."""
 
 import threading
 import time
@@ -13,24 +13,27 @@ from app.core.logging import make_logger
 from app.services import attempts
 from app.services.attempts import Attempt
 
-_TELL_SECONDS = 5.0
-"""How often webhooks that want it are told of the progress: most jobs have ended by then."""
+_EMIT_INTERVAL_SECONDS = 5.0
+"""Interval of ``job.progress`` events. Most jobs end earlier and emit none."""
 
 
 class AttemptLostError(Exception):
-    """The job was canceled or deleted, or another worker has it: whatever this attempt finds is not wanted."""
+    """The attempt no longer owns the job: it was canceled, deleted, or given to another worker."""
 
 
 class DrainError(Exception):
-    """This worker was asked to stop: the job goes back to the queue."""
+    """The worker is shutting down. The job returns to the queue."""
 
 
 class AttemptTimeoutError(Exception):
-    """The attempt took too long as a whole."""
+    """The attempt exceeded its timeout."""
 
 
 class Heartbeat:
-    """Beats while its block runs. ``report`` belongs in the work's loop."""
+    """Context manager that renews the lease of an attempt while its block runs.
+
+    The block calls ``report_progress`` in its loops; it raises an exception if the work has to stop.
+    """
 
     def __init__(
         self,
@@ -49,15 +52,26 @@ class Heartbeat:
         self._deadline = time.monotonic() + timeout.total_seconds()
         self._draining = draining
         self._progress: tuple[Phase, int, int | None] = (Phase.FETCHING, 0, None)
-        self._told: tuple[Phase, int, int | None] = self._progress
-        self._tell_after = time.monotonic() + _TELL_SECONDS
+        self._emitted: tuple[Phase, int, int | None] = self._progress
+        self._emit_after = time.monotonic() + _EMIT_INTERVAL_SECONDS
         self._is_lost = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._renew_periodically, name="heartbeat", daemon=True)
         self._log = make_logger(part="worker")
 
-    def report(self, phase: Phase, done: int, total: int | None) -> None:
-        """Notes the progress. Raises AttemptLostError, DrainError or AttemptTimeoutError: stop the work."""
+    def report_progress(self, phase: Phase, done: int, total: int | None) -> None:
+        """Set the progress that the next heartbeat stores.
+
+        Args:
+            phase: Current phase of the attempt.
+            done: Number of units done: bytes, frames or tracks.
+            total: Number of units expected, None if unknown.
+
+        Raises:
+            AttemptLostError: The attempt no longer owns the job.
+            DrainError: The worker is shutting down.
+            AttemptTimeoutError: The attempt exceeded its timeout.
+        """
         self._progress = (phase, done, total)
         if self._is_lost:
             raise AttemptLostError
@@ -76,29 +90,29 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
-    def _has_news(self) -> bool:
-        """Whether it is time to tell the webhooks of a progress that they do not know."""
+    def _should_emit(self) -> bool:
+        """Return True, once per interval, if the progress has changed since the last event."""
         now = time.monotonic()
-        if now < self._tell_after or self._progress == self._told:
+        if now < self._emit_after or self._progress == self._emitted:
             return False
-        self._told, self._tell_after = self._progress, now + _TELL_SECONDS
+        self._emitted, self._emit_after = self._progress, now + _EMIT_INTERVAL_SECONDS
         return True
 
-    def _beat(self) -> None:
+    def _renew_periodically(self) -> None:
         while not self._stop.wait(self._interval.total_seconds()):
             try:
                 with self._sessions() as session:
-                    is_ours = attempts.renew_lease(
+                    owns_job = attempts.renew_lease(
                         session,
                         self._attempt,
                         lease=self._lease,
                         progress=self._progress,
-                        tell=self._has_news(),
+                        emit_progress=self._should_emit(),
                     )
-            except Exception as error:  # noqa: BLE001 (whatever it is, the next beat may succeed)
-                # The lease outlives a short absence of the database.
-                self._log.warning("heartbeat_missed", error=str(error))
+            except Exception as error:  # noqa: BLE001 (the next heartbeat may succeed after any error)
+                # The lease is longer than a short outage of the database.
+                self._log.warning("heartbeat_failed", error=str(error))
                 continue
-            if not is_ours:
+            if not owns_job:
                 self._is_lost = True
                 return

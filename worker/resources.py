@@ -1,4 +1,4 @@
-"""The resources of one pool process: opened when it starts, closed when it ends."""
+"""Resources of one pool process: opened at its start, closed at its end."""
 
 import os
 import signal
@@ -21,22 +21,22 @@ from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits
 from worker.settings import WorkerSettings
 
-_open: list[WorkerResources] = []
-"""At most one: Celery gives a task no other way to what its process holds."""
+_opened: list[WorkerResources] = []
+"""At most one element. Celery offers a task no other access to the resources of its process."""
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def open_resources(**_: Any) -> None:
-    """Loads the model, starts the sandbox, opens the pools; slow, so it is done before the first job."""
+    """Load the model, start the sandbox and connect, before the first job, because it is slow."""
     try:
-        _open.append(_make_resources())
-    except Exception as error:  # noqa: BLE001 (whatever it is: Celery would go on with a process that can do nothing)
+        _opened.append(_make_resources())
+    except Exception as error:  # noqa: BLE001 (Celery would keep a process without resources)
         stop_worker(error)
 
 
 def stop_worker(error: Exception) -> None:
-    """Has the whole worker stop, for its supervisor to see: here no job can be run."""
-    make_logger(part="worker").error("worker_unusable", error=f"{type(error).__name__}: {error}")
+    """Stop the whole worker, so that its supervisor notices: this machine cannot run jobs."""
+    make_logger(part="worker").error("worker_failed", error=f"{type(error).__name__}: {error}")
     os.kill(os.getppid(), signal.SIGTERM)
 
 
@@ -44,7 +44,7 @@ def _make_resources() -> WorkerResources:
     settings = WorkerSettings()
     configure_logging(log_format=settings.log_format, level=settings.log_level)
     database_url, storage_url = require_settings(settings, "database_url", "storage_url")
-    make = partial(make_detector, options=settings.sandbox_options(), device=settings.device)
+    make = partial(make_detector, options=settings.make_sandbox_options(), device=settings.device)
     detector = make(settings.model_dir)
     storage = make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes)
     egress = EgressPolicy(settings.egress_allow)
@@ -53,8 +53,8 @@ def _make_resources() -> WorkerResources:
         name=f"{socket.gethostname()}:{os.getpid()}",
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=storage,
-        models=DetectorCache(detector, settings.installed_models, make),
-        fetch_limits=FetchLimits(egress, settings.clip_max_bytes, settings.fetch_timeout, storage.check_room),
+        detectors=DetectorCache(detector, settings.installed_models, make),
+        fetch_limits=FetchLimits(egress, settings.clip_max_bytes, settings.fetch_timeout, storage.require_space),
         draining=threading.Event(),
     )
     manifest = detector.manifest
@@ -65,19 +65,19 @@ def _make_resources() -> WorkerResources:
 
 
 def get_resources() -> WorkerResources:
-    """The resources of this process; from now on SIGTERM means: give the job in hand back."""
-    (resources,) = _open
+    """Return the resources of this process. From now on SIGTERM makes it return its job to the queue."""
+    (resources,) = _opened
 
     def drain(_signal: int, _frame: FrameType | None) -> None:
         resources.draining.set()
 
-    # Not when the process starts: billiard resets the handlers after that.
+    # Not at the start of the process: billiard resets the handlers afterwards.
     signal.signal(signal.SIGTERM, drain)
     return resources
 
 
 @worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def close_resources(**_: Any) -> None:
-    """Ends the sandboxes."""
-    while _open:
-        _open.pop().models.close()
+    """Stop the sandboxes."""
+    while _opened:
+        _opened.pop().detectors.close()

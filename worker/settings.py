@@ -1,4 +1,4 @@
-"""What an operator can set for workers, beside what all processes share."""
+"""Settings of workers, in addition to those that all processes share."""
 
 import os
 from datetime import timedelta
@@ -19,41 +19,42 @@ class WorkerSettings(Settings):
     """Settings of the worker process."""
 
     worker_processes: Annotated[int, Field(ge=0)] = 0
-    """Clips judged at once, one process and one core each; 0: as many as there are cores. On a GPU set 1."""
+    """Number of worker processes; each analyzes one clip at a time on one core. 0: one per core. With a GPU, set 1."""
     model_dir: Path = BUNDLED_MODEL
-    """Directory of the model: a manifest and its weights."""
+    """Directory of the default model: a manifest and its weights."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the classifier runs; `auto` takes a GPU where there is one."""
+    """Device of the classifier. `auto` uses a GPU if torch finds one, otherwise the CPU."""
 
     reuse_results: bool = True
-    """Whether a clip that this detector has judged before is given the same result; jobs can ask for a new one."""
+    """True: a clip that the same detector has analyzed before gets the same result. Jobs can ask for a new analysis."""
     clip_max_seconds: Annotated[float, Field(gt=0)] = _LIMITS.duration_max_seconds
-    """Longest clip, by its own account: half an hour."""
+    """Maximum duration of a clip, according to its metadata: half an hour."""
     clip_max_pixels: Annotated[int, Field(gt=0)] = _LIMITS.pixels_max
-    """Most pixels a frame: 4K. A frame is decoded whole, three bytes a pixel."""
+    """Maximum number of pixels per frame: 4K. Bounds the memory, because a whole frame takes 3 bytes per pixel."""
     clip_max_packets: Annotated[int, Field(gt=0)] = _LIMITS.packets_max
-    """Most packets decoded for one clip: more is an attack, or a clip without keyframes that costs too much."""
+    """Maximum number of packets decoded per clip. More indicate an attack, or a long clip without keyframes."""
     decode_timeout: Seconds = timedelta(seconds=_SANDBOX.clip_timeout_seconds)
-    """Longest that decoding a clip may take; ten seconds of 1080p take less than one."""
+    """Timeout of decoding a clip. Far above the normal time: ten seconds of 1080p take less than a second."""
     attempt_timeout: Seconds = timedelta(seconds=600)
-    """Longest that an attempt may take as a whole."""
+    """Timeout of a whole attempt. Longer than the timeouts of fetch and decoding together, so that they apply first."""
     drain_timeout: Annotated[Seconds, Field(le=timedelta(seconds=25))] = timedelta(seconds=20)
-    """On SIGTERM: how long to finish the jobs in hand before they are given back; `unmask serve` kills after 30."""
+    """Time to finish jobs after SIGTERM. Then they return to the queue. `unmask serve` kills workers after 30 s."""
 
     sandbox: Literal["required", "best_effort"] = "best_effort"
-    """`required`: refuse to decode where the kernel lacks Landlock. Without seccomp nothing is decoded on Linux."""
+    """Strictness of the sandbox. `required`: the worker does not start if the kernel lacks Landlock. `best_effort`: it
+    starts without Landlock. On Linux, seccomp is always required."""
     sandbox_memory_bytes: Annotated[int, Field(gt=0)] = _SANDBOX.memory_max_bytes
-    """Address space of the decoder process: 1.3 GB before the first clip, the rest for 4K frames."""
+    """Maximum address space of the decoder process. It needs 1.3 GB before the first clip, the rest for 4K frames."""
     sandbox_clips: Annotated[int, Field(gt=0)] = _SANDBOX.clips_max
-    """Clips after which the decoder process is replaced: codecs and MediaPipe leak a little."""
+    """Number of clips after which the decoder process is replaced, because codecs and MediaPipe leak memory."""
 
     @property
     def processes(self) -> int:
-        """``worker_processes``, resolved."""
+        """Number of processes: ``worker_processes``, or the number of cores."""
         return self.worker_processes or os.cpu_count() or 1
 
-    def sandbox_options(self) -> SandboxOptions:
-        """The options of the decoder process."""
+    def make_sandbox_options(self) -> SandboxOptions:
+        """Return the options of the decoder process."""
         layers = {"required": {"seccomp", "landlock", "limits"}, "best_effort": {"limits"}}[self.sandbox]
         return SandboxOptions(
             clip_timeout_seconds=self.decode_timeout.total_seconds(),

@@ -1,4 +1,4 @@
-"""The Celery tasks: parse, open, call."""
+"""Celery tasks."""
 
 from celery import shared_task
 
@@ -10,7 +10,7 @@ from worker.resources import get_resources, stop_worker
 
 @shared_task(name=TASK_ANALYZE, ignore_result=True)  # type: ignore[untyped-decorator]
 def analyze(job_id: str) -> None:
-    """Runs the job that waits longest; ``job_id`` is the one that rang, which need not be it."""
+    """Run the next queued job. ``job_id`` is only a hint: another job may be next."""
     del job_id
     try:
         run_next_job(get_resources())

@@ -94,7 +94,7 @@ def upgrade() -> None:
     op.drop_constraint(op.f("fk_jobs_webhook_endpoint_id"), "jobs", type_="foreignkey")
     op.create_foreign_key(op.f("fk_jobs_policy_id"), "jobs", "policies", ["policy_id"], ["id"])
     op.create_foreign_key(op.f("fk_jobs_batch_id"), "jobs", "batches", ["batch_id"], ["id"], ondelete="SET NULL")
-    # Nothing is released: results from before calibrations were kept cannot be judged, their jobs stay.
+    # Nothing is released: results without a calibration cannot get a verdict. They are deleted, their jobs stay.
     op.execute("DELETE FROM frame_scores")
     op.execute("DELETE FROM results")
     op.add_column("results", sa.Column("calibration_sha256", sa.String(), nullable=False))

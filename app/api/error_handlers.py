@@ -1,4 +1,4 @@
-"""Renders every error as a problem document (RFC 9457), in one place."""
+"""Exception handlers: each error becomes a problem document (RFC 9457)."""
 
 from collections.abc import Sequence
 
@@ -27,11 +27,11 @@ from app.schemas.problems import Problem, ProblemField
 MEDIA_TYPE = "application/problem+json"
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeoutError)
-"""What SQLAlchemy raises while the database is away."""
+"""Errors of SQLAlchemy while the database is unreachable."""
 
 
 def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
-    """The response for an error; the request id comes from the log context."""
+    """Return the response for an error. The request id comes from the log context."""
     problem = Problem(
         type=f"urn:unmask:problem:{error.code}",
         title=error.title,
@@ -50,46 +50,46 @@ def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
 
 
 def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
-    """Pydantic's errors as pointers; ``prefix`` is where the validated value sits in the request."""
+    """Convert errors of pydantic to pointers; ``prefix`` is the pointer of the validated value in the request."""
     return [FieldError(pointer=prefix + _pointer(error), detail=error["msg"]) for error in errors]
 
 
 def _pointer(error: ErrorDetails) -> str:
-    """Into the body; what is wrong elsewhere begins with ``/query``, ``/header`` or ``/path``."""
+    """Return a pointer into the body, or one that begins with ``/query``, ``/header`` or ``/path``."""
     if error["type"] == "json_invalid":
-        return ""  # FastAPI gives a character's number as the place
+        return ""  # FastAPI reports the position of a character
     loc = error["loc"]
     return "".join(f"/{part}" for part in (loc[1:] if loc[:1] == ("body",) else loc))
 
 
 def _allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
-    """All methods of a path (RFC 9110, 10.2.1); the router itself names those of the first route alone."""
+    """Return all methods of a path (RFC 9110, 10.2.1). The router reports those of the first route only."""
     matching = [route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(path)]
     # '/jobs/{id}:cancel' also looks like '/jobs/{id}'.
     closest = max((route.path for route in matching), key=len, default="")
     return sorted({method for route in matching if route.path == closest for method in route.methods or ()})
 
 
-def database_away(error: Exception) -> OverloadedError:
-    """What a client is told where the database does not answer; the log gets the reason."""
+def make_database_error(error: Exception) -> OverloadedError:
+    """Return the error for an unreachable database. The reason goes to the log."""
     make_logger(part="api").error("database_unreachable", error=str(error))
-    return OverloadedError("The database does not answer at the moment. Try again.", retry_after_seconds=5)
+    return OverloadedError("The database is unreachable. Try again.", retry_after_seconds=5)
 
 
 def _translate(error: HTTPException, request: Request) -> UnmaskError:
-    """What FastAPI itself raises, in our words."""
+    """Convert an error that FastAPI raises."""
     if isinstance(error.__cause__, UnmaskError):  # raised while FastAPI read the body
         return error.__cause__
     path = request.url.path
     known = {
         400: InvalidRequestError("The body is not JSON in UTF-8."),
-        405: MethodNotAllowedError(f"{path} does not know the method {request.method}."),
+        405: MethodNotAllowedError(f"{path} does not support the method {request.method}."),
     }
-    return known.get(error.status_code, NotFoundError(f"There is no {path}. See /docs for what there is."))
+    return known.get(error.status_code, NotFoundError(f"The path {path} does not exist. See /docs."))
 
 
 def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Registers the handlers; the routes are those that an error may concern."""
+    """Register the handlers; ``routes`` are those of the application."""
 
     @app.exception_handler(UnmaskError)
     def _ours(request: Request, error: UnmaskError) -> JSONResponse:
@@ -98,7 +98,7 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         invalid = InvalidRequestError(
-            "Some fields are not valid; 'errors' names them.", errors=field_errors(list(error.errors()))
+            "Some fields are invalid; 'errors' names them.", errors=field_errors(list(error.errors()))
         )
         return problem_response(invalid, path=request.url.path)
 
@@ -111,7 +111,7 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         return response
 
     def _database_away(request: Request, error: Exception) -> JSONResponse:
-        return problem_response(database_away(error), path=request.url.path)
+        return problem_response(make_database_error(error), path=request.url.path)
 
     for kind in DATABASE_ERRORS:
         app.add_exception_handler(kind, _database_away)

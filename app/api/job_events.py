@@ -1,75 +1,121 @@
-"""Lets many requests wait for jobs at the cost of one database connection: LISTEN in a thread, wake in the loop."""
+"""Wait for jobs and stream their events. One database connection serves all: a LISTEN thread wakes the event loop."""
 
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg
+from fastapi.sse import ServerSentEvent
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
 
+from app.api.presenters.jobs import present_progress, present_transition
+from app.api.sessions import run_in_session
 from app.core.logging import make_logger
 from app.db.queries.transitions import JOB_CHANNEL
+from app.services import jobs
+from app.services.jobs import JobSnapshot
 
 _POLL_SECONDS = 1.0
-"""A waiter looks for itself this often, should an announcement be lost with the connection."""
+"""Interval at which a waiting request reads the job anyway: notifications may be lost, and progress causes none."""
 _LISTEN_SECONDS = 0.25
-"""How often the listening thread looks whether it should end."""
+"""Interval at which the LISTEN thread checks if it should stop."""
 
 
-class JobWaiters:
-    """Start it in the event loop whose requests wait."""
+class JobEvents:
+    """Waits for jobs. Start it in the event loop whose requests wait."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sessions: sessionmaker[Session]) -> None:
         self._engine = engine
-        self._events: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._sessions = sessions
+        self._changed: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="job-waiters", daemon=True)
-        self._log = make_logger(part="waiters")
+        self._thread = threading.Thread(target=self._listen, name="job-events", daemon=True)
+        self._log = make_logger(part="job_events")
 
     def start(self) -> None:
-        """Starts the listening thread."""
+        """Start the LISTEN thread."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """Stop the thread."""
         self._stopped.set()
         self._thread.join(timeout=2 * _POLL_SECONDS)
 
+    async def wait_for_end(self, job_id: UUID, *, tenant: str, wait: timedelta) -> JobSnapshot:
+        """Return a job as soon as it has ended, at the latest after ``wait``. No thread is blocked meanwhile.
+
+        Raises as ``jobs.get_job``.
+        """
+        snapshot: JobSnapshot
+
+        async def has_ended() -> bool:
+            nonlocal snapshot
+            snapshot = await run_in_session(
+                self._sessions, lambda session: jobs.get_job(session, job_id, tenant=tenant)
+            )
+            return snapshot.job.status.is_final
+
+        if not await has_ended() and wait > timedelta(0):
+            await self.wait_until(job_id, has_ended, wait=wait)
+        return snapshot
+
+    async def follow_job(self, job_id: UUID, *, tenant: str, after: int) -> AsyncIterator[ServerSentEvent]:
+        """Yield each transition after ``after`` and each progress until the job has ended."""
+        sent = None
+        with self.subscribe(job_id) as changed:
+            while True:
+                find = partial(jobs.list_transitions, job_id=job_id, tenant=tenant, after=after)
+                rows, job = await run_in_session(self._sessions, find)
+                for row in rows:
+                    yield present_transition(row)
+                    after = row.id
+                if job.status.is_final:
+                    return
+                progress = present_progress(job)
+                if progress and progress != sent:
+                    sent = progress
+                    yield ServerSentEvent(event="job.progress", data=progress)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)
+                changed.clear()
+
     @contextmanager
     def subscribe(self, job_id: UUID) -> Iterator[asyncio.Event]:
-        """An event that is set at each change of the job's status."""
+        """Yield an event that is set at each change of the job's status."""
         event = asyncio.Event()
-        self._events[job_id].add(event)
+        self._changed[job_id].add(event)
         try:
             yield event
         finally:
-            self._events[job_id].discard(event)
-            if not self._events[job_id]:
-                del self._events[job_id]
+            self._changed[job_id].discard(event)
+            if not self._changed[job_id]:
+                del self._changed[job_id]
 
-    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, timeout: timedelta) -> None:
-        """Returns once ``is_done`` holds, asked after each change of the job's status, or after the timeout time."""
+    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, wait: timedelta) -> None:
+        """Return when ``is_done`` holds, at the latest after ``wait``. It is checked after each change of the job."""
         with self.subscribe(job_id) as changed, suppress(TimeoutError):
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(wait.total_seconds()):
                 while not await is_done():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)
                     changed.clear()
 
     def _wake(self, job_id: UUID) -> None:
-        for event in self._events.get(job_id, ()):
+        for event in self._changed.get(job_id, ()):
             event.set()
 
     def _listen(self) -> None:
         while not self._stopped.is_set():
             try:
                 self._listen_until_stopped()
-            except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
+            except Exception as error:  # noqa: BLE001 (any error: the thread must survive it)
                 self._log.warning("listen_failed", error=str(error))
                 self._stopped.wait(_POLL_SECONDS)
 

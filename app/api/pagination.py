@@ -1,4 +1,4 @@
-"""Opaque cursors: where a page begins."""
+"""Pages and their opaque cursors."""
 
 import base64
 import binascii
@@ -10,7 +10,7 @@ from app.core.errors import FieldError, InvalidRequestError
 
 Item = TypeVar("Item")
 INTEGER, BIG_INTEGER = 2**31, 2**63
-"""Numbers of these columns are below: PostgreSQL refuses to compare them with others."""
+"""Exclusive maximum of these column types: PostgreSQL refuses comparisons with larger numbers."""
 
 
 def _encode(position: UUID | int) -> str:
@@ -18,32 +18,32 @@ def _encode(position: UUID | int) -> str:
 
 
 def decode_uuid(cursor: str | None) -> UUID | None:
-    """The id behind a cursor of jobs. Raises InvalidRequestError."""
+    """Return the id in a cursor, None for the first page. Raises InvalidRequestError."""
     if cursor is None:
         return None
     try:
         return UUID(_decode(cursor))
     except ValueError as error:
-        raise _bad_cursor() from error
+        raise _make_cursor_error() from error
 
 
 def decode_position(cursor: str | None, *, below: int) -> int | None:
-    """The number behind a cursor, None for the first page; ``below`` is what its column holds. Raises as the other."""
+    """Return the number in a cursor, None for the first page. Raises InvalidRequestError, also from ``below`` on."""
     if cursor is None:
         return None
     try:
         position = int(_decode(cursor))
     except ValueError as error:
-        raise _bad_cursor() from error
+        raise _make_cursor_error() from error
     if not 0 <= position < below:
-        raise _bad_cursor()
+        raise _make_cursor_error()
     return position
 
 
 def cut_page(
     items: Sequence[Item], position: Callable[[Item], UUID | int], *, limit: int
 ) -> tuple[Sequence[Item], str | None]:
-    """The page, and the cursor behind it where more follow. Ask for ``limit + 1`` items."""
+    """Return the page, and the cursor of the next page if there is one. Query ``limit + 1`` items."""
     page = items[:limit]
     return page, _encode(position(page[-1])) if len(items) > limit else None
 
@@ -53,11 +53,11 @@ def _decode(cursor: str) -> str:
         padded = cursor + "=" * (-len(cursor) % 4)
         return base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
     except binascii.Error as error:
-        raise _bad_cursor() from error
+        raise _make_cursor_error() from error
 
 
-def _bad_cursor() -> InvalidRequestError:
+def _make_cursor_error() -> InvalidRequestError:
     return InvalidRequestError(
-        "The cursor is not one of ours. Take it from 'next_cursor', or leave it out to start again.",
+        "The cursor is invalid. Use 'next_cursor' of a page, or leave it out to start again.",
         errors=[FieldError(pointer="/query/cursor", detail="unknown cursor")],
     )

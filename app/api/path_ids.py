@@ -1,55 +1,43 @@
-"""Path parameters: public ids as UUIDs."""
+"""Path parameters: public ids, parsed to UUIDs."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Path
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
 from app.core.errors import NotFoundError
-from app.core.ids import parse_id
+from app.core.ids import IdPrefix, format_id, parse_id
 
-_DIGITS = "0199c1f27d0a7c3e8a51b0c2d3e4f506"
-
-
-def parse_job_id(job_id: Annotated[str, Path(examples=[f"job_{_DIGITS}"])]) -> UUID:
-    """``job_<32 hex digits>`` as a UUID. Raises NotFoundError: a malformed id names no job."""
-    return _parse_id(job_id, "job")
+_EXAMPLE = UUID("0199c1f27d0a7c3e8a51b0c2d3e4f506")
 
 
-def parse_endpoint_id(endpoint_id: Annotated[str, Path(examples=[f"we_{_DIGITS}"])]) -> UUID:
-    """``we_<32 hex digits>``, as ``parse_job_id``."""
-    return _parse_id(endpoint_id, "we")
+@dataclass(frozen=True, slots=True)
+class PublicId:
+    """Annotation of a path parameter. A malformed id raises NotFoundError: it matches no object."""
+
+    prefix: IdPrefix
+
+    def parse(self, text: str) -> UUID:
+        """Return the UUID of a public id. Raises NotFoundError."""
+        if (parsed := parse_id(text, self.prefix)) is None:
+            raise NotFoundError(f"No object has this id. An id looks like {format_id(self.prefix, _EXAMPLE)}.")
+        return parsed
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Parse the parameter instead of validating it: a validation error would be a 400."""
+        return core_schema.no_info_plain_validator_function(self.parse)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Show a string with an example in the OpenAPI."""
+        return {"type": "string", "examples": [format_id(self.prefix, _EXAMPLE)]}
 
 
-def parse_event_id(event_id: Annotated[str, Path(examples=[f"evt_{_DIGITS}"])]) -> UUID:
-    """``evt_<32 hex digits>``, as ``parse_job_id``."""
-    return _parse_id(event_id, "evt")
-
-
-def parse_policy_id(policy_id: Annotated[str, Path(examples=[f"pol_{_DIGITS}"])]) -> UUID:
-    """``pol_<32 hex digits>``, as ``parse_job_id``."""
-    return _parse_id(policy_id, "pol")
-
-
-def parse_batch_id(batch_id: Annotated[str, Path(examples=[f"batch_{_DIGITS}"])]) -> UUID:
-    """``batch_<32 hex digits>``, as ``parse_job_id``."""
-    return _parse_id(batch_id, "batch")
-
-
-def parse_upload_id(upload_id: Annotated[str, Path(examples=[f"up_{_DIGITS}"])]) -> UUID:
-    """``up_<32 hex digits>``, as ``parse_job_id``."""
-    return _parse_id(upload_id, "up")
-
-
-def _parse_id(text: str, prefix: str) -> UUID:
-    if (parsed := parse_id(text, prefix)) is None:
-        raise NotFoundError(f"There is no such thing. An id looks like {prefix}_{_DIGITS}.")
-    return parsed
-
-
-JobId = Annotated[UUID, Depends(parse_job_id)]
-EndpointId = Annotated[UUID, Depends(parse_endpoint_id)]
-EventId = Annotated[UUID, Depends(parse_event_id)]
-PolicyId = Annotated[UUID, Depends(parse_policy_id)]
-BatchId = Annotated[UUID, Depends(parse_batch_id)]
-UploadId = Annotated[UUID, Depends(parse_upload_id)]
+JobId = Annotated[UUID, PublicId(IdPrefix.JOB)]
+BatchId = Annotated[UUID, PublicId(IdPrefix.BATCH)]
+UploadId = Annotated[UUID, PublicId(IdPrefix.UPLOAD)]
+PolicyId = Annotated[UUID, PublicId(IdPrefix.POLICY)]
+EndpointId = Annotated[UUID, PublicId(IdPrefix.WEBHOOK_ENDPOINT)]
+EventId = Annotated[UUID, PublicId(IdPrefix.WEBHOOK_EVENT)]

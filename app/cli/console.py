@@ -1,4 +1,4 @@
-"""Console output of the command line."""
+"""Error messages of the command line."""
 
 from typing import NoReturn
 
@@ -8,10 +8,12 @@ from rich.console import Console
 _console = Console(stderr=True)
 
 
-def _give_up(error: Exception | str) -> NoReturn:
-    _complain(str(error))
+def exit_with_error(error: Exception | str) -> NoReturn:
+    """Print an error and exit with code 1."""
+    print_error(str(error))
     raise typer.Exit(1)
 
 
-def _complain(message: str) -> None:
+def print_error(message: str) -> None:
+    """Print an error message to stderr in red."""
     _console.print(message, style="red", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""``unmask demo``: starts the whole service, judges clips over HTTP, stops the service."""
+"""``unmask demo``: start the whole service, analyze clips over HTTP, stop the service."""
 
 import os
 import signal
@@ -11,36 +11,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from app.cli.scan import scan_clips, worst
+from app.cli.scan import scan_clips, worst_exit_code
 from app.client.client import Client
 from app.local.serve import find_or_make_api_key
-from app.local.supervisor import end_with_parent
+from app.local.supervisor import terminate_with_parent
 
 _START_TIMEOUT_SECONDS = 120
 _LOG_TAIL_LINES = 40
 
 
 class DemoError(Exception):
-    """The stack did not start; the end of its log says why."""
+    """Failed start of the stack; the message contains the end of its log."""
 
 
 def run_demo(clips: Sequence[Path], data_dir: Path) -> int:
-    """Judges clips with a stack of its own. Returns the exit code of ``unmask scan``.
+    """Analyze clips with a temporary stack and return the exit code of ``unmask scan``.
 
     Raises:
         DemoError: The stack did not start.
-        ApiError, UnreachableError: It did not answer as it should.
+        ApiError, UnreachableError: A request failed.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the stack is stopped then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops the stack, as Ctrl-C does
     data_dir.mkdir(parents=True, exist_ok=True)
     key = find_or_make_api_key(data_dir)
     with _running_stack(data_dir, key) as url, Client(url=url, api_key=key) as client:
-        return worst(scan_clips(client, clips, as_json=False))
+        return worst_exit_code(scan_clips(client, clips, as_json=False))
 
 
 @contextmanager
 def _running_stack(data_dir: Path, key: str) -> Iterator[str]:
-    """A ready stack that knows nothing of the settings around it; yields its URL."""
+    """Start a stack that ignores the settings of the environment; yield its URL once it is ready."""
     port = _find_free_port()
     url = f"http://127.0.0.1:{port}"
     with TemporaryFile("w+") as log:
@@ -50,10 +50,10 @@ def _running_stack(data_dir: Path, key: str) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=end_with_parent,  # noqa: PLW1509 (only calls prctl)
+            preexec_fn=terminate_with_parent,  # noqa: PLW1509 (only calls prctl)
         )
         try:
-            if not _becomes_ready(stack, url):
+            if not _wait_until_ready(stack, url):
                 log.seek(0)
                 tail = "".join(log.readlines()[-_LOG_TAIL_LINES:])
                 raise DemoError(f"The service did not start. Its log ends:\n{tail}")
@@ -64,9 +64,9 @@ def _running_stack(data_dir: Path, key: str) -> Iterator[str]:
 
 
 def _environment(data_dir: Path, key: str, port: int) -> dict[str, str]:
-    others = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
-    return others | {
-        # Empty, not absent: a .env file must not point the demo at somebody's database.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNMASK_")}
+    return inherited | {
+        # Empty, not absent: the demo must not use the servers of a .env file.
         "UNMASK_DATABASE_URL": "",
         "UNMASK_REDIS_URL": "",
         "UNMASK_STORAGE_URL": "",
@@ -78,9 +78,9 @@ def _environment(data_dir: Path, key: str, port: int) -> dict[str, str]:
     }
 
 
-def _becomes_ready(stack: "subprocess.Popen[bytes]", url: str) -> bool:
+def _wait_until_ready(stack: "subprocess.Popen[bytes]", url: str) -> bool:
     deadline = time.monotonic() + _START_TIMEOUT_SECONDS
-    # Without our key: until the stack is up, anybody may listen there.
+    # Without the real key: until the stack is ready, another process may listen on the port.
     with Client(url=url, api_key="unknown") as client:
         while stack.poll() is None and time.monotonic() < deadline:
             if client.is_ready():

@@ -1,6 +1,6 @@
-"""The command line of the service and its clients. Each command imports what it needs, and no more."""
+"""Command line of the service and its clients. Each command imports only the modules that it needs."""
 
-# ruff: noqa: PLC0415 (a client machine has neither the API's packages nor the worker's)
+# ruff: noqa: PLC0415 (imports inside commands: a client machine lacks the packages of the API and the worker)
 
 import os
 import sys
@@ -10,39 +10,39 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.console import _complain, _give_up
-from app.cli.keys import _keys
-from app.cli.models import _models
+from app.cli.console import exit_with_error, print_error
+from app.cli.keys import keys_commands
+from app.cli.models import models_commands
 from app.core.settings import MissingSettingError, Settings, describe_invalid
 
-_commands = typer.Typer(
+commands = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Unmask tells whether the faces in a video are manipulated.",
+    help="Detect face manipulation in videos.",
 )
-_commands.add_typer(_models, name="models")
-_commands.add_typer(_keys, name="keys")
+commands.add_typer(models_commands, name="models")
+commands.add_typer(keys_commands, name="keys")
 
 Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...")]
-Url = Annotated[str | None, typer.Option(help="Where the API is; else UNMASK_API_HOST and UNMASK_API_PORT.")]
-Key = Annotated[str | None, typer.Option(help="The API key; else UNMASK_API_KEY, else the one of 'unmask serve'.")]
+Url = Annotated[str | None, typer.Option(help="URL of the API. Default: from UNMASK_API_HOST and UNMASK_API_PORT.")]
+Key = Annotated[str | None, typer.Option(help="API key. Default: UNMASK_API_KEY, else the key of 'unmask serve'.")]
 
 
-@_commands.command()
+@commands.command()
 def serve() -> None:
-    """Run the whole service on this machine; PostgreSQL and Valkey are embedded unless settings name others."""
+    """Run the whole service, with embedded PostgreSQL and Valkey unless the settings name servers."""
     from app.local.embedded_servers import AlreadyServingError
     from app.local.serve import serve as run
-    from app.local.supervisor import ChildKeepsDyingError
+    from app.local.supervisor import CrashLoopError
 
     try:
         run(Settings(), lambda line: print(line, flush=True))  # noqa: T201 (the command's output)
-    except (AlreadyServingError, ChildKeepsDyingError) as error:
-        _give_up(error)
+    except (AlreadyServingError, CrashLoopError) as error:
+        exit_with_error(error)
 
 
-@_commands.command()
+@commands.command()
 def api() -> None:
     """Run the API process."""
     import uvicorn
@@ -54,42 +54,47 @@ def api() -> None:
         host=settings.api_host,
         port=settings.api_port,
         log_config=None,
-        access_log=False,  # the request context logs one event a request
+        access_log=False,  # the middleware logs one event per request
         server_header=False,
-        timeout_graceful_shutdown=5,  # waiting clients ask again
+        timeout_graceful_shutdown=5,  # clients that wait for a job repeat their request
     )
 
 
-@_commands.command()
+@commands.command()
 def worker() -> None:
     """Run a worker process."""
-    # The service's packages never import the worker's.
-    os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (our own module)
+    # A process of its own: app must not import worker.
+    os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (own module)
 
 
-@_commands.command()
-def dispatcher() -> None:
-    """Run a process that delivers webhooks."""
+@commands.command()
+def webhooks() -> None:
+    """Run the process that delivers webhooks."""
     from app.webhook_dispatcher import run_dispatcher
 
     run_dispatcher(Settings())
 
 
-@_commands.command()
+@commands.command()
 def openapi() -> None:
-    """Print the reference of the API (OpenAPI 3.1)."""
+    """Print the OpenAPI document of the API."""
     import json
 
     from app.main import create_app
 
-    nowhere = {"database_url": "postgresql:///", "redis_url": "redis://", "storage_url": "file:///", "api_key": "none"}
-    document = create_app(Settings.model_validate(nowhere)).openapi()
+    placeholders = {
+        "database_url": "postgresql:///",
+        "redis_url": "redis://",
+        "storage_url": "file:///",
+        "api_key": "none",
+    }
+    document = create_app(Settings.model_validate(placeholders)).openapi()
     print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201 (the command's output)
 
 
-@_commands.command()
+@commands.command()
 def migrate() -> None:
-    """Bring the database of UNMASK_DATABASE_URL to the newest schema."""
+    """Migrate the database of UNMASK_DATABASE_URL to the newest schema."""
     from app.core.settings import require_settings
     from app.db.migrations import migrate as run
 
@@ -97,16 +102,18 @@ def migrate() -> None:
     run(database_url)
 
 
-@_commands.command()
+@commands.command()
 def scan(
     clips: Clips,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a clip and line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per clip, each on one line.")] = False,
     url: Url = None,
     key: Key = None,
-    model: Annotated[str | None, typer.Option(help="An installed model; else the workers' default.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Name of an installed model. Default: the workers' default model.")
+    ] = None,
 ) -> None:
-    """Judge clips. Ends with 0 where all were judged, 3 where one was not evaluated, 1 where one failed."""
-    from app.cli.scan import scan_clips, worst
+    """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 1 if one failed."""
+    from app.cli.scan import scan_clips, worst_exit_code
     from app.client.client import Client
     from app.client.errors import ApiError, UnreachableError
     from app.local.serve import find_api_key
@@ -114,39 +121,41 @@ def scan(
     settings = Settings()
     api_key = key or find_api_key(settings)
     if api_key is None:
-        _give_up("There is no API key. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder.")
+        exit_with_error(
+            "No API key is configured. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder."
+        )
     with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
         try:
-            outcomes = scan_clips(client, clips, as_json=as_json, model=model)
+            results = scan_clips(client, clips, as_json=as_json, model=model)
         except (ApiError, UnreachableError) as error:
-            _give_up(error)
-    raise typer.Exit(worst(outcomes))
+            exit_with_error(error)
+    raise typer.Exit(worst_exit_code(results))
 
 
-@_commands.command()
+@commands.command()
 def demo(clips: Clips) -> None:
-    """Start a service of its own, judge clips over HTTP, stop the service. Ends as 'scan' does."""
+    """Start a temporary service, analyze clips over HTTP, stop the service. Exits as 'scan' does."""
     from app.cli.demo import DemoError, run_demo
     from app.client.errors import ApiError, UnreachableError
 
     try:
         code = run_demo(clips, Settings().data_dir.resolve() / "demo")
     except (ApiError, DemoError, UnreachableError) as error:
-        _give_up(error)
+        exit_with_error(error)
     raise typer.Exit(code)
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command line."""
     try:
-        _commands()
+        commands()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except MissingSettingError as error:
-        _complain(str(error))
+        print_error(str(error))
         raise SystemExit(1) from None
     except ValidationError as error:
-        _complain(describe_invalid(error))
+        print_error(describe_invalid(error))
         raise SystemExit(1) from None
 
 

@@ -1,6 +1,6 @@
-"""Commands for installed models."""
+"""``unmask models``: install, list and remove models."""
 
-# ruff: noqa: PLC0415 (a client machine has neither the API's packages nor the worker's)
+# ruff: noqa: PLC0415 (imports inside commands: a client machine lacks the packages of the API and the worker)
 
 import os
 import sys
@@ -9,38 +9,38 @@ from typing import Annotated
 
 import typer
 
-from app.cli.console import _give_up
+from app.cli.console import exit_with_error
 from app.core.settings import Settings
 
-_models = typer.Typer(no_args_is_help=True, help="The models that jobs may name, beside the default one.")
+models_commands = typer.Typer(no_args_is_help=True, help="Install, list and remove models that jobs can select.")
 
 
-@_models.command()
+@models_commands.command()
 def add(
-    model: Annotated[Path, typer.Argument(help="A directory that 'python -m training release' wrote.", metavar="DIR")],
+    model: Annotated[Path, typer.Argument(help="Directory that 'python -m training release' wrote.", metavar="DIR")],
 ) -> None:
-    """Install a model, so that jobs can name it. Its manifest and files are checked, and it is run once."""
-    # The service's packages never import the worker's.
-    os.execv(sys.executable, [sys.executable, "-m", "worker", "models", "add", str(model)])  # noqa: S606 (our own module)
+    """Install a model after a check of its manifest and files and a test run."""
+    # A process of its own: app must not import worker.
+    os.execv(sys.executable, [sys.executable, "-m", "worker", "models", "add", str(model)])  # noqa: S606 (own module)
 
 
-@_models.command(name="list")
+@models_commands.command(name="list")
 def list_models() -> None:
     """List the installed models."""
-    from app.infra.model_registry import find_models
+    from app.infra.model_registry import load_installed_models
 
-    for found in find_models(Settings().installed_models).values():
-        print(f"{found.name}\t{found.version}\t{'trained' if found.trained else 'untrained'}")  # noqa: T201 (the output)
+    for model in load_installed_models(Settings().installed_models).values():
+        print(f"{model.name}\t{model.version}\t{'trained' if model.trained else 'untrained'}")  # noqa: T201 (the output)
 
 
-@_models.command()
-def remove(name: Annotated[str, typer.Argument(help="As 'unmask models list' shows it.")]) -> None:
-    """Remove an installed model; jobs that name it fail from now on."""
+@models_commands.command()
+def remove(name: Annotated[str, typer.Argument(help="Name of the model, as 'unmask models list' shows it.")]) -> None:
+    """Remove an installed model. Queued jobs that select it will fail."""
     import shutil
 
-    from app.infra.model_registry import find_models
+    from app.infra.model_registry import load_installed_models
 
     folder = Settings().installed_models
-    if name not in find_models(folder):
-        _give_up(f"There is no model {name!r} in {folder}.")
+    if name not in load_installed_models(folder):
+        exit_with_error(f"No model {name!r} is installed in {folder}. See 'unmask models list'.")
     shutil.rmtree(folder / name)

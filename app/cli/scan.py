@@ -1,4 +1,4 @@
-"""``unmask scan``: uploads clips, follows their jobs, shows verdicts."""
+"""``unmask scan``: upload clips, follow their jobs, show verdicts."""
 
 import json
 import time
@@ -24,7 +24,7 @@ from app.schemas.submissions import JobOptions
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _SPARKLINE_MAX = 16
 _WAIT_SECONDS = 1
-"""How long a request waits for the end of the job before the progress is shown again."""
+"""Time that a request waits for the end of the job before the progress is updated."""
 _STYLES = {
     Verdict.MANIPULATED: "bold red",
     Verdict.SUSPICIOUS: "yellow",
@@ -34,39 +34,39 @@ _STYLES = {
 
 
 class ExitCode(IntEnum):
-    """What ``unmask scan`` ends with; of several clips the worst: 1, then 3, then 0."""
+    """Exit code of ``unmask scan``. For several clips it is the worst one, in the order 1, 3, 0."""
 
-    JUDGED = 0
+    EVALUATED = 0
     FAILED = 1
     NOT_EVALUATED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one clip: a job that ended, or why there is none."""
+class ScanResult:
+    """Result for one clip: its ended job, or the error that prevented one."""
 
     clip: Path
     seconds: float
     job: Job | None = None
     frames: tuple[Frame, ...] = ()
     error: tuple[str, str] | None = None
-    """Code and message."""
+    """Code and message of the error."""
 
     @property
     def exit_code(self) -> ExitCode:
-        """ScanResult, not evaluated, or failed."""
+        """Exit code for this clip alone."""
         if self.job is None or self.job.status is not JobStatus.SUCCEEDED:
             return ExitCode.FAILED
-        is_judged = self.job.verdict is not Verdict.NOT_EVALUATED
-        return ExitCode.JUDGED if is_judged else ExitCode.NOT_EVALUATED
+        is_evaluated = self.job.verdict is not Verdict.NOT_EVALUATED
+        return ExitCode.EVALUATED if is_evaluated else ExitCode.NOT_EVALUATED
 
     @property
     def reasons(self) -> list[ReasonCode]:
-        """Why the clip was not evaluated."""
+        """Reasons for which the clip was not evaluated."""
         return [reason.code for reason in self.job.result.reasons] if self.job and self.job.result else []
 
     def as_json(self) -> dict[str, Any]:
-        """The object that ``--json`` prints."""
+        """Return the object that ``--json`` prints."""
         result = self.job.result if self.job else None
         return {
             "clip": str(self.clip),
@@ -81,34 +81,34 @@ class Outcome:
         }
 
 
-def worst(outcomes: Iterable[Outcome]) -> ExitCode:
-    """The exit code of several clips."""
-    codes = {outcome.exit_code for outcome in outcomes}
+def worst_exit_code(results: Iterable[ScanResult]) -> ExitCode:
+    """Return the exit code for several clips."""
+    codes = {result.exit_code for result in results}
     order = (ExitCode.FAILED, ExitCode.NOT_EVALUATED)
-    return next((code for code in order if code in codes), ExitCode.JUDGED)
+    return next((code for code in order if code in codes), ExitCode.EVALUATED)
 
 
-def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: str | None = None) -> list[Outcome]:
-    """Judges clips one after the other and prints each as soon as it is judged.
+def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: str | None = None) -> list[ScanResult]:
+    """Analyze clips one after the other and print each result at once.
 
     Raises:
         UnreachableError: The API does not answer.
-        ApiError: The API key is not known.
+        ApiError: The API key is unknown.
     """
-    # With --json stdout carries the objects; progress, for people, goes to stderr.
+    # With --json, stdout is for the objects, so the progress goes to stderr.
     console = Console(stderr=as_json)
-    outcomes = []
+    results = []
     for clip in clips:
-        outcome = _scan(client, clip, console, JobOptions(model=model))
-        outcomes.append(outcome)
+        result = _scan_clip(client, clip, console, JobOptions(model=model))
+        results.append(result)
         if as_json:
-            print(json.dumps(outcome.as_json()), flush=True)  # noqa: T201 (the command's output)
+            print(json.dumps(result.as_json()), flush=True)  # noqa: T201 (the command's output)
         else:
-            _print(console, outcome)
-    return outcomes
+            _print_result(console, result)
+    return results
 
 
-def _scan(client: Client, clip: Path, console: Console, options: JobOptions) -> Outcome:
+def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions) -> ScanResult:
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -118,43 +118,45 @@ def _scan(client: Client, clip: Path, console: Console, options: JobOptions) -> 
             job = client.submit(clip, options=options, on_bytes=lambda count: progress.advance(bar, count))
             while not job.status.is_final:
                 job = client.get(job.id, wait_seconds=_WAIT_SECONDS)
-                _show(progress, bar, clip, job)
+                _show_progress(progress, bar, clip, job)
         except OSError as error:
-            return Outcome(clip, 0.0, error=("unreadable", error.strerror or str(error)))
+            return ScanResult(clip, 0.0, error=("unreadable", error.strerror or str(error)))
         except ApiError as error:
             if error.problem.code == "unauthorized":
                 raise
-            return Outcome(clip, time.monotonic() - start, error=(error.problem.code, error.problem.detail))
+            return ScanResult(clip, time.monotonic() - start, error=(error.problem.code, error.problem.detail))
     seconds = time.monotonic() - start
     if job.status is JobStatus.SUCCEEDED:
-        return Outcome(clip, seconds, job, frames=tuple(client.frames(job.id)))
+        return ScanResult(clip, seconds, job, frames=tuple(client.frames(job.id)))
     failure = (job.failure.code, job.failure.message) if job.failure else (job.status, f"The job was {job.status}.")
-    return Outcome(clip, seconds, job, error=failure)
+    return ScanResult(clip, seconds, job, error=failure)
 
 
-def _show(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
+def _show_progress(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
     if job.progress is not None:
         description = f"{escape(clip.name)}: {job.progress.phase}"
         progress.update(bar, description=description, completed=job.progress.done, total=job.progress.total)
     elif job.status is JobStatus.QUEUED:
-        progress.update(bar, description=f"{escape(clip.name)}: {job.queue_position} in front", completed=0, total=None)
+        progress.update(
+            bar, description=f"{escape(clip.name)}: {job.queue_position} jobs ahead", completed=0, total=None
+        )
 
 
-def _print(console: Console, outcome: Outcome) -> None:
-    title = f"{escape(outcome.clip.name)}  ({outcome.seconds:.1f} s)"
-    result = outcome.job.result if outcome.job else None
+def _print_result(console: Console, scanned: ScanResult) -> None:
+    title = f"{escape(scanned.clip.name)}  ({scanned.seconds:.1f} s)"
+    result = scanned.job.result if scanned.job else None
     if result is None:
-        code, message = outcome.error or ("internal", "")
+        code, message = scanned.error or ("internal", "")
         console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {escape(message)}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("track", "verdict", "P(fake)", "seconds", "face px", "frames", "per frame"):
         table.add_column(heading, no_wrap=True)
     for track in result.tracks:
-        table.add_row(*_row(track, outcome.frames))
+        table.add_row(*_format_track(track, scanned.frames))
     verdict = f"[{_STYLES[result.verdict]}]{result.verdict}[/]"
     table.add_section()
-    table.add_row("clip", verdict, _percent(result.probability), "", "", str(result.coverage.frames_sampled), "")
+    table.add_row("clip", verdict, _format_percent(result.probability), "", "", str(result.coverage.frames_sampled), "")
     console.print(table)
     notes: list[tuple[str, str]] = [(reason.code, reason.detail) for reason in result.reasons]
     notes += [(warning.code, warning.detail) for warning in result.warnings]
@@ -162,12 +164,12 @@ def _print(console: Console, outcome: Outcome) -> None:
         console.print(f"  {code}: {detail}")
 
 
-def _row(track: Track, frames: Iterable[Frame]) -> list[str]:
+def _format_track(track: Track, frames: Iterable[Frame]) -> list[str]:
     probabilities = [frame.probability for frame in frames if frame.track_id == track.track_id]
     return [
         track.track_id,
         f"[{_STYLES[track.verdict]}]{track.verdict}[/]",
-        _percent(track.probability),
+        _format_percent(track.probability),
         f"{track.first_seconds:.1f}-{track.last_seconds:.1f}",
         f"{track.median_face_px:.0f}",
         f"{track.usable_frames}/{track.face_frames}",
@@ -176,7 +178,7 @@ def _row(track: Track, frames: Iterable[Frame]) -> list[str]:
 
 
 def sparkline(probabilities: list[float | None]) -> str:
-    """One block a frame, low to high; a dot where the classifier did not look. Long series are thinned."""
+    """Return one block per frame, low to high, and a dot for a frame without a probability. Long series are thinned."""
     step = max(1, -(-len(probabilities) // _SPARKLINE_MAX))
     return "".join(
         "·" if value is None else _BLOCKS[min(int(value * len(_BLOCKS)), len(_BLOCKS) - 1)]
@@ -184,5 +186,5 @@ def sparkline(probabilities: list[float | None]) -> str:
     )
 
 
-def _percent(probability: float | None) -> str:
+def _format_percent(probability: float | None) -> str:
     return "-" if probability is None else f"{probability:.1%}"

@@ -1,4 +1,4 @@
-"""Client of the API: ``Client`` for threads, ``AsyncClient`` for asyncio, ``verify_webhook`` for receivers."""
+"""Python SDK of the API: ``Client`` (blocking), ``AsyncClient`` (asyncio), ``verify_webhook`` for webhook receivers."""
 
 from app.client.async_client import AsyncClient
 from app.client.client import Client

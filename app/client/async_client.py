@@ -1,4 +1,4 @@
-"""The client of the HTTP API for asyncio; each method does what ``Client`` does under its name."""
+"""Client of the HTTP API for asyncio, with the methods of ``Client``."""
 
 import asyncio
 import time
@@ -22,31 +22,31 @@ from app.schemas.uploads import ClipUpload
 
 
 class AsyncClient:
-    """Talks to one API with one key; ``async with`` closes it."""
+    """Client of one API with one API key; ``async with`` closes it."""
 
     def __init__(self, *, url: str, api_key: str) -> None:
         self._url = url
         self._http = httpx.AsyncClient(**requests.connection_settings(url, api_key))
 
     async def submit(self, clip: Path, *, options: JobOptions | None = None, idempotency_key: str | None = None) -> Job:
-        """As ``Client.submit``."""
+        """Upload a clip and submit a job for it, as ``Client.submit``."""
         with clip.open("rb") as file:
             return await self._call(requests.submit_job(file, clip.name, options, idempotency_key))
 
     async def submit_source(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
-        """As ``Client.submit_source``."""
+        """Submit a job for a named source, as ``Client.submit_source``."""
         return await self._call(requests.submit_source(request, idempotency_key))
 
     async def submit_batch(self, request: BatchRequest, *, idempotency_key: str | None = None) -> Batch:
-        """As ``Client.submit_batch``."""
+        """Submit many jobs at once, as ``Client.submit_batch``."""
         return await self._call(requests.submit_batch(request, idempotency_key))
 
     async def get_batch(self, batch_id: str) -> Batch:
-        """As ``Client.get_batch``."""
+        """Return a batch, as ``Client.get_batch``."""
         return await self._call(requests.get_batch(batch_id))
 
     async def upload(self, clip: Path) -> ClipUpload:
-        """As ``Client.upload``."""
+        """Upload a clip in chunks, as ``Client.upload``."""
         begun = await self._call(requests.begin_upload(clip))
         with clip.open("rb") as file, suppress(StopIteration):
             steps = upload.send_chunks(file, begun)
@@ -54,50 +54,51 @@ class AsyncClient:
             while True:
                 await asyncio.sleep(step.pause_seconds)
                 try:
-                    answer = await self._send(step.method, step.path, **step.arguments)
+                    response = await self._send(step.method, step.path, **step.arguments)
                 except (UnreachableError, ApiError) as error:
                     step = steps.throw(error)
                 else:
-                    step = steps.send(answer)
+                    step = steps.send(response)
         return await self._call(requests.get_upload(begun.id))
 
     async def reanalyze(self, job_id: str, request: ReanalysisRequest) -> Job:
-        """As ``Client.reanalyze``."""
+        """Reanalyze the clip of a job, as ``Client.reanalyze``."""
         return await self._call(requests.reanalyze_job(job_id, request))
 
     async def get(self, job_id: str, *, wait_seconds: float = 0) -> Job:
-        """As ``Client.get``."""
+        """Return a job, as ``Client.get``."""
         return await self._call(requests.get_job(job_id, wait_seconds))
 
     async def wait(self, job_id: str, *, timeout_seconds: float | None = None) -> Job:
-        """As ``Client.wait``."""
-        end = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while not requests.is_over(job := await self.get(job_id, wait_seconds=requests.next_wait(end)), end):
-            pass
-        return job
+        """Wait for the end of a job and return it, as ``Client.wait``."""
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            job = await self.get(job_id, wait_seconds=requests.remaining_wait_seconds(deadline))
+            if requests.is_ended(job, deadline):
+                return job
 
     async def jobs(self, **filters: str) -> AsyncIterator[Job]:
-        """As ``Client.jobs``."""
+        """Yield all jobs, as ``Client.jobs``."""
         async for page in self._pages(lambda cursor: requests.list_jobs(cursor, filters)):
             for job in page.items:
                 yield job
 
     async def frames(self, job_id: str) -> AsyncIterator[Frame]:
-        """As ``Client.frames``."""
+        """Yield all frames of a job, as ``Client.frames``."""
         async for page in self._pages(lambda cursor: requests.list_frames(job_id, cursor)):
             for frame in page.items:
                 yield frame
 
     async def cancel(self, job_id: str) -> Job:
-        """As ``Client.cancel``."""
+        """Cancel a job, as ``Client.cancel``."""
         return await self._call(requests.cancel_job(job_id))
 
     async def delete(self, job_id: str) -> None:
-        """As ``Client.delete``."""
+        """Delete a job, as ``Client.delete``."""
         await self._send("DELETE", f"/v1/jobs/{job_id}")
 
     async def add_feedback(self, job_id: str, feedback: FeedbackRequest) -> Feedback:
-        """As ``Client.add_feedback``."""
+        """Add a person's label of a clip, as ``Client.add_feedback``."""
         return await self._call(requests.add_feedback(job_id, feedback))
 
     async def __aenter__(self) -> Self:
@@ -108,19 +109,20 @@ class AsyncClient:
     ) -> None:
         await self._http.aclose()
 
-    async def _pages(self, call: Callable[[str | None], ApiRequest[Page]]) -> AsyncIterator[Page]:
+    async def _pages(self, make_request: Callable[[str | None], ApiRequest[Page]]) -> AsyncIterator[Page]:
         cursor: str | None = None
         while True:
-            page = await self._call(call(cursor))
+            page = await self._call(make_request(cursor))
             yield page
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def _call(self, call: ApiRequest[Model]) -> Model:
-        return requests.parse(call, await self._send(call.method, call.path, **call.arguments))
+    async def _call(self, request: ApiRequest[Model]) -> Model:
+        response = await self._send(request.method, request.path, **request.arguments)
+        return requests.parse_response(request, response)
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
-            return requests.check(await self._http.request(method, path, **arguments))
+            return requests.require_success(await self._http.request(method, path, **arguments))
         except httpx.TransportError as error:
-            raise requests.unreachable(self._url, error) from error
+            raise requests.make_unreachable_error(self._url, error) from error

@@ -1,11 +1,11 @@
-"""Errors of the clients."""
+"""Errors of the SDK."""
 
 from app.schemas.jobs import Job
 from app.schemas.problems import Problem
 
 
 class ApiError(Exception):
-    """The API refused a request; ``problem`` says why."""
+    """Error response of the API; ``problem`` has its code and detail."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -13,11 +13,11 @@ class ApiError(Exception):
 
 
 class UnreachableError(Exception):
-    """Nothing answers at the URL, or what answers is not this API."""
+    """URL without a server, or with a server that is not this API."""
 
 
 class StillRunningError(Exception):
-    """The job has not ended in the time that it was given; ``job`` is how far it is."""
+    """Job that has not ended within the timeout; ``job`` is its latest state."""
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"{job.id} is still {job.status}.")

@@ -1,4 +1,4 @@
-"""Send a clip in chunks, resuming after interruptions (tus 1.0)."""
+"""Resumable upload of a clip in chunks (tus 1.0)."""
 
 from collections.abc import Generator
 from dataclasses import dataclass, field
@@ -10,63 +10,73 @@ from app.client.errors import ApiError, UnreachableError
 from app.schemas.uploads import ClipUploadWithUrl, UploadUrl
 
 CHUNK_BYTES = 8 * 2**20
-"""Of an upload in pieces: what a broken line costs."""
-CHUNK_TRIES = 7
-"""How often in a row a piece fails before its upload is given up."""
+"""Size of a chunk: the most that a lost connection causes to be sent again."""
+CHUNK_TRIES_MAX = 7
+"""Number of consecutive failures after which the upload fails."""
 CHUNK_RETRY_SECONDS = 1.0
-"""Pause before the first further try, twice as long before each next one: in all more than the half minute after which
-the service lets go of a line that went silent."""
+"""Pause before the first retry; it doubles with each further one.
+
+The sum exceeds the 30 seconds after which the service closes an idle connection and unlocks its upload."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadStep:
-    """A request whose answer decides what comes next."""
+    """One request of an upload; its response determines the next one."""
 
     method: str
     path: str
     arguments: dict[str, Any] = field(default_factory=dict)
     pause_seconds: float = 0.0
-    """Before it is sent."""
+    """Time to wait before the request."""
 
 
 def send_chunks(file: BinaryIO, begun: ClipUploadWithUrl) -> Generator[UploadStep, httpx.Response, None]:
-    """Sends a clip to its upload URL, piece by piece (tus 1.0).
+    """Yield the requests that send a clip to its upload URL in chunks (tus 1.0).
 
-    Takes the answer to each step, or has its error thrown in: a line that broke and a URL that grew too old are mended
-    with a new URL and the question how much is there. Raises the error that comes too often, or EOFError: the
-    file has become shorter.
+    The caller sends the response of each request into the generator, or throws its error into it. After a lost
+    connection or an expired URL, the generator requests a new URL and the current offset.
+
+    Args:
+        file: The clip.
+        begun: The upload, as the API returned it.
+
+    Raises:
+        UnreachableError, ApiError: The request failed too often, or with an error that a retry cannot resolve.
+        EOFError: The file has become shorter.
     """
-    url, offset, failures, is_lost = begun.upload_url, 0, 0, False
+    url, offset, failures, is_interrupted = begun.upload_url, 0, 0, False
     while offset < begun.bytes:
         try:
-            if is_lost:
+            if is_interrupted:
                 pause_seconds = CHUNK_RETRY_SECONDS * 2 ** (failures - 1)
                 renewed = yield UploadStep("POST", f"/v1/uploads/{begun.id}:renew-url", pause_seconds=pause_seconds)
                 url = UploadUrl.model_validate_json(renewed.content).upload_url
-                answer = yield UploadStep("HEAD", url)
+                response = yield UploadStep("HEAD", url)
             else:
-                answer = yield UploadStep("PATCH", url, _chunk(file, offset))
+                response = yield UploadStep("PATCH", url, _read_chunk(file, offset))
                 failures = 0
         except (UnreachableError, ApiError) as error:
             failures += 1
-            if failures == CHUNK_TRIES or not _may_pass(error):
+            if failures == CHUNK_TRIES_MAX or not _is_retryable(error):
                 raise
-            is_lost = True
+            is_interrupted = True
         else:
-            offset, is_lost = int(answer.headers["Upload-Offset"]), False
+            offset, is_interrupted = int(response.headers["Upload-Offset"]), False
 
 
-def _chunk(file: BinaryIO, offset: int) -> dict[str, Any]:
+def _read_chunk(file: BinaryIO, offset: int) -> dict[str, Any]:
     file.seek(offset)
     content = file.read(CHUNK_BYTES)
     if not content:
-        raise EOFError(f"The file ends at byte {offset}: it has become shorter since its upload began.")
-    kind = "application/offset+octet-stream"
+        raise EOFError(
+            f"The file ends at byte {offset}: it has become shorter since the upload began. Upload it again."
+        )
+    content_type = "application/offset+octet-stream"
     return {
         "content": content,
-        "headers": {"Content-Type": kind, "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset)},
+        "headers": {"Content-Type": content_type, "Tus-Resumable": "1.0.0", "Upload-Offset": str(offset)},
     }
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_retryable(error: Exception) -> bool:
     return not isinstance(error, ApiError) or error.problem.retryable or error.problem.code == "not_found"

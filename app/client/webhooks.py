@@ -1,4 +1,4 @@
-"""What a receiver of webhooks needs: is this message ours, and what does it say?"""
+"""Verification of webhooks for receivers (Standard Webhooks 1.0.0)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,40 +10,42 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 
 class WebhookError(Exception):
-    """A message was not signed with this secret, is too old, or is none of ours."""
+    """Message that was not signed with this secret, is too old or is not an event of Unmask."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookMessage:
-    """What a webhook said."""
+    """Verified webhook event."""
 
     id: str
-    """The same at each delivery: handle it once."""
+    """Id of the event, equal at each delivery. Process each id once."""
     type: str
-    """One of ``app.core.enums.EventType``, or one that a later version adds: pass over what you do not know."""
+    """Member of ``app.core.enums.EventType``, or a type of a later version. Ignore unknown types."""
     timestamp: datetime
     data: dict[str, Any]
 
 
 def verify_webhook(secret: str, headers: Mapping[str, str], body: bytes | str) -> WebhookMessage:
-    """The message of a webhook (Standard Webhooks 1.0.0).
+    """Verify the signature and age of a webhook and return its message (Standard Webhooks 1.0.0).
 
     Args:
-        secret: ``whsec_...`` of the endpoint.
-        headers: Of the request; names in any case.
-        body: Of the request, byte for byte as it came.
+        secret: Secret of the endpoint, ``whsec_...``.
+        headers: Headers of the request, in any letter case.
+        body: Unchanged body of the request.
 
     Raises:
-        WebhookError: It must not be trusted.
+        WebhookError: The message must not be trusted.
     """
-    named = {name.lower(): value for name, value in headers.items()}
+    lowercased = {name.lower(): value for name, value in headers.items()}
     try:
-        content = Webhook(secret).verify(body, named)
+        content = Webhook(secret).verify(body, lowercased)
         return WebhookMessage(
-            id=named["webhook-id"],
+            id=lowercased["webhook-id"],
             type=str(content["type"]),
             timestamp=datetime.fromisoformat(content["timestamp"]),
             data=content["data"],
         )
     except (WebhookVerificationError, KeyError, TypeError, ValueError) as error:
-        raise WebhookError(f"This is no message of Unmask that was signed with this secret: {error}") from error
+        raise WebhookError(
+            f"This is no webhook of Unmask that was signed with this secret: {error}. Do not process it."
+        ) from error

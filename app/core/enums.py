@@ -1,10 +1,10 @@
-"""The words of the service: a job's statuses and the moves between them, phases, verdicts, reasons, scopes."""
+"""Enumerations of the service: job statuses and their transitions, verdicts, reason codes, scopes, event types."""
 
 from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Whether the job was processed; says nothing about the clip."""
+    """Processing status of a job; independent of its verdict."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -12,21 +12,21 @@ class JobStatus(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     EXPIRED = "expired"
-    """It did not start before its deadline."""
+    """Job that did not start before its deadline."""
 
     @property
     def is_final(self) -> bool:
-        """True once the status can never change again."""
+        """True if the status cannot change any more."""
         return not NEXT_STATUSES[self]
 
 
 NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset(
-        # Succeeded at once: another policy judges a result that is there already.
+        # Succeeded at once: a reanalysis applies another policy to an existing result.
         {JobStatus.RUNNING, JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.EXPIRED}
     ),
     JobStatus.RUNNING: frozenset(
-        # Back to queued: the worker was lost or asked to stop before the attempt ended.
+        # Back to queued: the worker was lost, or shut down before the attempt ended.
         {JobStatus.QUEUED, JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED}
     ),
     JobStatus.SUCCEEDED: frozenset(),
@@ -37,17 +37,17 @@ NEXT_STATUSES: dict[JobStatus, frozenset[JobStatus]] = {
 
 
 class Scope(StrEnum):
-    """What an API key may do."""
+    """Permission of an API key."""
 
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     WEBHOOKS_WRITE = "webhooks:write"
     ADMIN = "admin"
-    """Everything that the others may."""
+    """All permissions."""
 
 
 class EventType(StrEnum):
-    """What webhooks tell."""
+    """Type of a webhook event."""
 
     JOB_QUEUED = "job.queued"
     JOB_STARTED = "job.started"
@@ -56,18 +56,18 @@ class EventType(StrEnum):
     JOB_CANCELED = "job.canceled"
     JOB_EXPIRED = "job.expired"
     JOB_PROGRESS = "job.progress"
-    """How far a running job is, every five seconds; only for endpoints that name it."""
+    """Progress of a running job, every five seconds; only for endpoints that subscribe to it by name."""
     JOB_VERDICT_CHANGED = "job.verdict_changed"
-    """A job that was analysed again got another verdict than the one before."""
+    """Reanalysis of a job with another verdict than before."""
     BATCH_COMPLETED = "batch.completed"
-    """All jobs of a batch have ended."""
+    """End of the last job of a batch."""
     JOB_FEEDBACK = "job.feedback"
-    """Somebody said what the clip is."""
+    """New feedback on a clip."""
     MEDIA_DELETED = "media.deleted"
-    """The file of a job's clip was deleted, and its result, too, if the whole job was."""
+    """Deletion of a job's clip; of its result, too, if the whole job was deleted."""
     WEBHOOK_TEST = "webhook.test"
     ENDPOINT_DISABLED = "endpoint.disabled"
-    """Another webhook endpoint of the tenant gets nothing any more."""
+    """Deactivation of another webhook endpoint of the tenant."""
 
 
 STATUS_EVENTS: dict[JobStatus, EventType] = {
@@ -78,19 +78,19 @@ STATUS_EVENTS: dict[JobStatus, EventType] = {
     JobStatus.CANCELED: EventType.JOB_CANCELED,
     JobStatus.EXPIRED: EventType.JOB_EXPIRED,
 }
-"""What is told when a job gets to a status."""
+"""Type of the event that reports a transition to a status."""
 
 
 class Priority(StrEnum):
-    """Which lane a job waits in."""
+    """Priority of a job in the queue."""
 
     LIVE = "live"
     BATCH = "batch"
-    """Lets live jobs pass for a while, but not for ever."""
+    """Yields to newer live jobs, for a limited time."""
 
 
 class FeedbackLabel(StrEnum):
-    """What a person says a clip is."""
+    """Label that a person gives a clip."""
 
     REAL = "real"
     FAKE = "fake"
@@ -98,25 +98,25 @@ class FeedbackLabel(StrEnum):
 
 
 class WebhookJobs(StrEnum):
-    """Whose events a webhook endpoint gets."""
+    """Jobs whose events a webhook endpoint receives."""
 
     ALL = "all"
-    """Of all jobs of the tenant."""
+    """All jobs of the tenant."""
     NAMED = "named"
-    """Of jobs whose `webhook_url` is this endpoint's."""
+    """Jobs whose `webhook_url` is the URL of the endpoint."""
 
 
 class WebhookPayload(StrEnum):
-    """How much a webhook says of a job."""
+    """Level of detail of a webhook event."""
 
     THIN = "thin"
-    """Enough to decide whether to read the job."""
+    """Status, verdict and links of the job."""
     FULL = "full"
-    """Also the result, without frames, where it fits into 20 kB."""
+    """Also the result, without frames, if the event fits into 20 kB."""
 
 
 class Phase(StrEnum):
-    """What a running attempt is busy with."""
+    """Phase of a running attempt."""
 
     FETCHING = "fetching"
     EXTRACTING = "extracting"
@@ -124,18 +124,18 @@ class Phase(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the detector says about a clip or a track."""
+    """Verdict on a clip or a track."""
 
     MANIPULATED = "MANIPULATED"
     SUSPICIOUS = "SUSPICIOUS"
     AUTHENTIC = "AUTHENTIC"
-    """No evidence of manipulation was found; not a proof that there is none."""
+    """No evidence of manipulation; not a proof of authenticity."""
     NOT_EVALUATED = "NOT_EVALUATED"
-    """The evidence is too thin; the reasons say why."""
+    """Too little evidence for a verdict; the result lists the reasons."""
 
     @classmethod
     def of(cls, probability: float | None, *, suspicious_at: float, manipulated_at: float) -> "Verdict":
-        """The verdict on a probability of fake; None: nothing was evaluated."""
+        """Return the verdict on a probability of fake. None means that nothing was evaluated."""
         if probability is None:
             return cls.NOT_EVALUATED
         if probability >= manipulated_at:
@@ -144,17 +144,17 @@ class Verdict(StrEnum):
 
 
 class RecommendedAction(StrEnum):
-    """What a policy advises to do with a clip."""
+    """Action that a policy recommends for a clip."""
 
     BLOCK = "block"
     REVIEW = "review"
     ALLOW = "allow"
     NONE = "none"
-    """The policy has no advice."""
+    """No recommendation."""
 
 
 class ReasonCode(StrEnum):
-    """Why a clip or a track was not evaluated."""
+    """Reason for which a clip or a track was not evaluated."""
 
     NO_FACE = "no_face"
     TOO_FEW_FACE_FRAMES = "too_few_face_frames"
@@ -165,7 +165,7 @@ class ReasonCode(StrEnum):
 
 
 class WarningCode(StrEnum):
-    """What a reader of a result should know; it did not stop the evaluation."""
+    """Limitation of a result that did not prevent the evaluation."""
 
     DECODE_PARTIAL = "decode_partial"
     TOO_MANY_FACES = "too_many_faces"
@@ -173,7 +173,7 @@ class WarningCode(StrEnum):
 
 
 class FailureCode(StrEnum):
-    """Why a job ended ``failed``."""
+    """Reason for which a job failed."""
 
     NOT_A_VIDEO = "not_a_video"
     NO_VIDEO_STREAM = "no_video_stream"
@@ -186,9 +186,9 @@ class FailureCode(StrEnum):
     DECODER_CRASHED = "decoder_crashed"
     RESOURCE_LIMIT = "resource_limit"
     FETCH_BLOCKED = "fetch_blocked"
-    """The URL leads to where the service does not connect."""
+    """URL with an address that the egress policy refuses."""
     FETCH_FAILED = "fetch_failed"
-    """The server did not answer, or with something else than the clip."""
+    """Server that did not answer, or answered with an error."""
     FETCH_TIMEOUT = "fetch_timeout"
     FETCH_TOO_LARGE = "fetch_too_large"
     STORAGE_FULL = "storage_full"

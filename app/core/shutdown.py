@@ -8,13 +8,13 @@ from typing import Self
 
 @dataclass(slots=True)
 class Stop:
-    """Requested by a signal handler, seen by a loop. No Event: setting one in a handler may deadlock."""
+    """Shutdown request. Not a ``threading.Event``: setting one in a signal handler may deadlock."""
 
     is_requested: bool = False
 
     @classmethod
     def on_signals(cls) -> Self:
-        """A stop that Ctrl-C and SIGTERM request."""
+        """Install signal handlers and return a flag that Ctrl-C and SIGTERM set."""
         stop = cls()
 
         def request_stop(_number: int, _frame: FrameType | None) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 
 class Base(DeclarativeBase):
-    """Base of all tables. Constraints get names, so that a migration can address them."""
+    """Base of all tables. A naming convention names the constraints, so that migrations can refer to them."""
 
     metadata = MetaData(
         naming_convention={
@@ -29,40 +29,44 @@ class Base(DeclarativeBase):
 
 
 def enum_column(kind: type[StrEnum]) -> Enum:
-    """Stored as text with its value; a check in Python, so that a new word needs no migration."""
+    """Make a column type that stores an enum as text. Python checks the values, so a new member needs no migration."""
     return Enum(
         kind, native_enum=False, length=32, values_callable=lambda members: [member.value for member in members]
     )
 
 
 def make_engine(database_url: str, *, pool_size: int = 20) -> Engine:
-    """An engine for ``postgresql://`` URLs, with the psycopg 3 driver."""
+    """Make an engine for a ``postgresql://`` URL with the psycopg 3 driver."""
     url = make_url(database_url).set(drivername="postgresql+psycopg")
-    # 5 s to connect: a request must rather fail with 503 than hang while Postgres is away.
-    # Parameters are secrets and what clients say of their clips: no error may carry them into a log.
+    # 5 s to connect: if Postgres does not answer, a request must fail with 503 instead of hanging.
+    # hide_parameters: they contain secrets and client data, which must not reach a log in an error message.
     return create_engine(
         url, pool_size=pool_size, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 5}
     )
 
 
 def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """A factory of sessions. Objects stay readable after the commit: services return them."""
+    """Make a session factory. Objects stay readable after the commit, because services return them."""
     return sessionmaker(engine, expire_on_commit=False)
 
 
 def db_now(session: Session) -> datetime:
-    """The database's clock, the only one that leases are measured by."""
+    """Return the time of the database. Leases use no other clock."""
     now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
     return now
 
 
 def advisory_lock(session: Session, name: str) -> None:
-    """Until the transaction ends, nobody else has the lock of this name; the SHA-256 of a clip guards its file."""
+    """Lock a name until the end of the transaction. The lock of a clip's file is named by its SHA-256."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 def find_schema_version(session: Session) -> str | None:
-    """The newest migration that has run. Raises where the database does not answer."""
+    """Return the newest applied migration, or None for an empty database.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: The database does not answer.
+    """
     if session.scalar(select(func.to_regclass("alembic_version"))) is None:
         return None
     version: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))

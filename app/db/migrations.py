@@ -1,4 +1,4 @@
-"""Brings a database to the newest schema."""
+"""Migration of a database to the newest schema."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _SCRIPTS = Path(__file__).parents[2] / "alembic"
 
 
 def make_config(database_url: str) -> Config:
-    """Alembic's configuration for a database, whatever the environment says."""
+    """Make the configuration of Alembic for a database, independent of the environment."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["database_url"] = database_url
@@ -18,10 +18,10 @@ def make_config(database_url: str) -> Config:
 
 
 def newest_version() -> str | None:
-    """The migration that this code was written for."""
+    """Return the newest migration of the code."""
     return ScriptDirectory(str(_SCRIPTS)).get_current_head()
 
 
 def migrate(database_url: str) -> None:
-    """Runs what has not run yet; a database that is up to date is left alone."""
+    """Apply the pending migrations, if there are any."""
     command.upgrade(make_config(database_url), "head")

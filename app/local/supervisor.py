@@ -1,4 +1,4 @@
-"""Runs child processes: merges their logs, restarts those that die, stops all of them in the end."""
+"""Supervisor of child processes: merges their logs, restarts those that exit, stops all of them at the end."""
 
 import ctypes
 import os
@@ -13,16 +13,17 @@ from dataclasses import dataclass
 from app.core.shutdown import Stop
 
 _GRACE_SECONDS = 30.0
-"""How long a child may take to stop before it is killed; longer than a worker's drain."""
+"""Time for a child to stop before it is killed. Longer than ``drain_timeout`` of a worker."""
 _POLL_SECONDS = 0.1
-_QUICK_SECONDS = 30.0
-_QUICK_DEATHS_MAX = 3
-"""A child that dies so often within seconds of its start will not get better by itself."""
+_EARLY_EXIT_SECONDS = 30.0
+"""Age below which the exit of a child counts as early."""
+_EARLY_EXITS_MAX = 3
+"""Number of consecutive early exits after which a restart will not help."""
 _PR_SET_PDEATHSIG = 1
 
 
-class ChildKeepsDyingError(Exception):
-    """A child died again and again; its log says why."""
+class CrashLoopError(Exception):
+    """Child that exits early again and again; its log shows the reason."""
 
 
 @dataclass(slots=True)
@@ -31,13 +32,13 @@ class _Child:
     command: Sequence[str]
     process: subprocess.Popen[str] | None = None
     started: float = 0.0
-    quick_deaths: int = 0
+    early_exits: int = 0
     restart_at: float = 0.0
     relay: threading.Thread | None = None
 
 
 class Supervisor:
-    """Keeps children alive until it is asked to stop."""
+    """Runs child processes until a stop is requested."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], stop: Stop) -> None:
         self._children = [_Child(name, command) for name, command in commands.items()]
@@ -46,20 +47,20 @@ class Supervisor:
         self._stop = stop
 
     def run(self) -> None:
-        """Blocks until a stop is requested, then stops the children.
+        """Block until a stop is requested, then stop the children.
 
         Raises:
-            ChildKeepsDyingError: A child does not stay up; the others are stopped.
+            CrashLoopError: A child exits again and again; the others are stopped.
         """
         try:
             while not self._stop.is_requested:
                 for child in self._children:
-                    self._supervise(child)
+                    self._restart_if_exited(child)
                 time.sleep(_POLL_SECONDS)
         finally:
             self._stop_all()
 
-    def _supervise(self, child: _Child) -> None:
+    def _restart_if_exited(self, child: _Child) -> None:
         now = time.monotonic()
         if child.process is None:
             if now >= child.restart_at:
@@ -68,17 +69,17 @@ class Supervisor:
         code = child.process.poll()
         if code is None:
             return
-        is_quick = now - child.started < _QUICK_SECONDS
-        child.quick_deaths = child.quick_deaths + 1 if is_quick else 0
+        is_early = now - child.started < _EARLY_EXIT_SECONDS
+        child.early_exits = child.early_exits + 1 if is_early else 0
         child.process = None
-        child.restart_at = now + 2**child.quick_deaths
-        self._say(child.name, f"ended with {code}; starting it again")
-        if child.quick_deaths >= _QUICK_DEATHS_MAX:
-            raise ChildKeepsDyingError(f"{child.name} does not stay up; its log above says why.")
+        child.restart_at = now + 2**child.early_exits
+        self._print_line(child.name, f"exited with code {code}; restarting it")
+        if child.early_exits >= _EARLY_EXITS_MAX:
+            raise CrashLoopError(f"{child.name} does not stay up. See its log above for the reason.")
 
     def _start(self, child: _Child) -> None:
         child.started = time.monotonic()
-        child.process = subprocess.Popen(  # noqa: S603 (our own commands)
+        child.process = subprocess.Popen(  # noqa: S603 (own commands)
             child.command,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -86,20 +87,20 @@ class Supervisor:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C is for us; we stop the children in order
-            preexec_fn=end_with_parent,  # noqa: PLW1509 (only calls prctl)
+            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops the children
+            preexec_fn=terminate_with_parent,  # noqa: PLW1509 (only calls prctl)
         )
-        child.relay = threading.Thread(target=self._relay, args=(child.name, child.process), daemon=True)
+        child.relay = threading.Thread(target=self._relay_log, args=(child.name, child.process), daemon=True)
         child.relay.start()
 
-    def _relay(self, name: str, process: subprocess.Popen[str]) -> None:
+    def _relay_log(self, name: str, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         with process.stdout as lines:
             for line in lines:
-                self._say(name, line.rstrip())
+                self._print_line(name, line.rstrip())
 
-    def _say(self, name: str, line: str) -> None:
-        print(f"{name:<{self._width}} | {line}", flush=True)  # noqa: T201 (the log of all children)
+    def _print_line(self, name: str, line: str) -> None:
+        print(f"{name:<{self._width}} | {line}", flush=True)  # noqa: T201 (the merged log)
 
     def _stop_all(self) -> None:
         running = [child.process for child in self._children if child.process and child.process.poll() is None]
@@ -114,10 +115,10 @@ class Supervisor:
                 process.wait()
         for child in self._children:
             if child.relay is not None:
-                child.relay.join(timeout=1)  # the last words
+                child.relay.join(timeout=1)  # until the last lines are printed
 
 
-def end_with_parent() -> None:
-    """Should we be killed, the kernel has the child stop too (prctl(2))."""
+def terminate_with_parent() -> None:
+    """Have the kernel send SIGTERM to this child if its parent dies (prctl(2)). Used as ``preexec_fn``."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""How long clips and results are kept. Clips are shared by content: the last job that holds one takes it along."""
+"""Delete what is older than the settings keep it. Clips are shared by content: the last reference deletes the file."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -6,28 +6,24 @@ from itertools import islice
 
 from sqlalchemy.orm import Session
 
-from app.core.enums import EventType
 from app.core.logging import make_logger
 from app.core.settings import Settings
-from app.db.engine import db_now
 from app.db.queries import audit as audit_queries
 from app.db.queries import jobs as job_queries
 from app.db.queries import uploads as upload_queries
-from app.db.queries import webhook_outbox
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage
-from app.services import audit
-from app.services.deletion import delete_clip_if_unreferenced, delete_upload_files, mark_deleted
+from app.services.deletion import delete_clip_if_unreferenced, delete_upload_files, mark_deleted, release_clip
 
 _ROWS_PER_SWEEP = 100
-"""Jobs, or files, that one sweep looks at: it must not hold up the search for lost jobs."""
+"""Jobs or files per sweep: retention must not delay the search for lost jobs."""
 _ORPHAN_AGE = timedelta(hours=1)
-"""A younger file may be one whose job is being written."""
+"""Minimum age of an orphan. A younger file may belong to a job that is being inserted."""
 
 
 class Retention:
-    """Deletes what is older than the settings keep it, and what nobody holds; called at each sweep."""
+    """Maintenance task that deletes old clips, jobs, uploads, events, audit records, and files without a reference."""
 
     def __init__(self, storage: ClipStorage, settings: Settings) -> None:
         self._storage = storage
@@ -36,15 +32,14 @@ class Retention:
         self._log = make_logger(part="retention")
 
     def __call__(self, session: Session) -> None:
-        """One round."""
+        """Delete a limited number of each kind."""
         settings = self._settings
         self._delete_ended(session, "clip_deleted", release_clip, older_than=settings.clip_retention, with_clip=True)
         if settings.result_retention is not None:
-            self._delete_ended(
-                session, "job_deleted", mark_deleted, older_than=settings.result_retention, with_clip=False
-            )
+            older_than = settings.result_retention
+            self._delete_ended(session, "job_deleted", mark_deleted, older_than=older_than, with_clip=False)
         with session.begin():
-            webhook_queries.delete_old(session, older_than=settings.webhook_retention, limit=_ROWS_PER_SWEEP)
+            webhook_queries.delete_old_events(session, older_than=settings.webhook_retention, limit=_ROWS_PER_SWEEP)
         self._delete_uploads(session)
         with session.begin():
             audit_queries.delete_audit_events(session, older_than=settings.audit_retention)
@@ -63,23 +58,23 @@ class Retention:
     def _delete_ended(
         self,
         session: Session,
-        event: str,
+        log_event: str,
         delete: Callable[[Session, Job], None],
         *,
         older_than: timedelta,
         with_clip: bool,
     ) -> None:
-        """Deletes of jobs that ended long ago; their clips after the commit."""
+        """Apply ``delete`` to jobs that ended long ago, then delete their clips after the commit."""
         with session.begin():
             jobs = job_queries.list_ended(session, older_than=older_than, with_clip=with_clip, limit=_ROWS_PER_SWEEP)
             for job in jobs:
                 delete(session, job)
         for job in jobs:
             delete_clip_if_unreferenced(session, self._storage, job.clip_sha256)
-            self._log.info(event, job_id=job.public_id)
+            self._log.info(log_event, job_id=job.public_id)
 
     def _delete_orphans(self, session: Session) -> None:
-        """Clips that a process left which died between the disk and the database; some are looked at in each round."""
+        """Delete clips whose process died between writing the file and inserting the job."""
         stored = list(islice(self._stored, _ROWS_PER_SWEEP))
         if not stored:
             self._stored = self._storage.list_clips(older_than=_ORPHAN_AGE)
@@ -89,10 +84,3 @@ class Retention:
         for sha256 in set(stored) - used:
             delete_clip_if_unreferenced(session, self._storage, sha256)
             self._log.warning("orphan_deleted", clip_sha256=sha256)
-
-
-def release_clip(session: Session, job: Job) -> None:
-    """The job holds its clip no longer; its result stays."""
-    job.clip_deleted_at = db_now(session)
-    audit.record(session, "clip.deleted", job.public_id, tenant=job.tenant)
-    webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)

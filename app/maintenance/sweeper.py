@@ -1,7 +1,7 @@
-"""The safety net: brings back jobs whose worker vanished, and rings for jobs whose notifier was lost."""
+"""Thread that runs the maintenance tasks at an interval."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from sqlalchemy.orm import Session, sessionmaker
@@ -14,14 +14,17 @@ from app.infra.job_queue import JobNotifier
 from app.maintenance.lost_jobs import expire_late_jobs, requeue_lost_jobs
 from app.services.batches import complete_batches
 
-_KEYS_ARE_KEPT = timedelta(days=1)
-"""How long an Idempotency-Key is remembered: longer than any client repeats a request."""
+_KEY_RETENTION = timedelta(days=1)
+"""Lifetime of an Idempotency-Key: longer than any client repeats a request."""
 _NOTIFICATIONS_PER_SWEEP = 100
-"""Enough to wake every worker of a large installation; they claim in order, whatever the message says."""
+"""Enough to wake every worker of a large installation. Workers claim in order, whatever job the message names."""
+
+MaintenanceTask = Callable[[Session], None]
+"""Task with a session that has no transaction yet."""
 
 
 class Sweeper:
-    """Sweeps at an interval in a thread. Every process may run one: rows are locked, rings are cheap."""
+    """Runs the maintenance tasks in order. Several processes may run one: rows are locked, notifications are cheap."""
 
     def __init__(
         self,
@@ -30,51 +33,67 @@ class Sweeper:
         *,
         interval: timedelta,
         max_attempts: int,
-        also: Callable[[Session], None] = lambda _session: None,
+        tasks: Sequence[MaintenanceTask] = (),
     ) -> None:
         self._sessions = sessions
-        self._doorbell = notifier
+        self._notifier = notifier
         self._interval = interval
         self._max_attempts = max_attempts
-        self._also = also
+        self._tasks: tuple[MaintenanceTask, ...] = (
+            self._requeue_lost_jobs,
+            self._expire_late_jobs,
+            self._delete_idempotency_keys,
+            self._complete_batches,
+            *tasks,
+            self._resend_notifications,
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
         self._log = make_logger(part="sweeper")
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the sweep in hand."""
+        """Stop the thread after the current sweep."""
         self._stop.set()
         self._thread.join(timeout=self._interval.total_seconds() + 5)
 
     def sweep(self) -> None:
-        """One round."""
-        with self._sessions() as session:
-            for job in requeue_lost_jobs(session, max_attempts=self._max_attempts):
-                self._log.warning("lease_expired", job_id=job.public_id, attempt=job.attempt, status=job.status)
-                if job.status is JobStatus.QUEUED:
-                    self._doorbell.notify(job.id)
-        with self._sessions() as session:
-            for job in expire_late_jobs(session):
-                self._log.info("job_expired", job_id=job.public_id)
-        with self._sessions() as session, session.begin():
-            idempotency_queries.delete_idempotency_keys(session, older_than=_KEYS_ARE_KEPT)
+        """Run each task once, each in a session of its own."""
+        for task in self._tasks:
+            with self._sessions() as session:
+                task(session)
+
+    def _requeue_lost_jobs(self, session: Session) -> None:
+        for job in requeue_lost_jobs(session, max_attempts=self._max_attempts):
+            self._log.warning("lease_expired", job_id=job.public_id, attempt=job.attempt, status=job.status)
+            if job.status is JobStatus.QUEUED:
+                self._notifier.notify(job.id)
+
+    def _expire_late_jobs(self, session: Session) -> None:
+        for job in expire_late_jobs(session):
+            self._log.info("job_expired", job_id=job.public_id)
+
+    def _delete_idempotency_keys(self, session: Session) -> None:
+        with session.begin():
+            idempotency_queries.delete_idempotency_keys(session, older_than=_KEY_RETENTION)
+
+    def _complete_batches(self, session: Session) -> None:
+        for snapshot in complete_batches(session):
+            self._log.info("batch_completed", batch_id=snapshot.batch.public_id, status=snapshot.status)
+
+    def _resend_notifications(self, session: Session) -> None:
+        with session.begin():
             waiting = job_queries.list_queued_ids(session, older_than=self._interval, limit=_NOTIFICATIONS_PER_SWEEP)
-        with self._sessions() as session:
-            for batch in complete_batches(session):
-                self._log.info("batch_completed", batch_id=batch.id, status=batch.status)
-        with self._sessions() as session:
-            self._also(session)
-        if waiting and self._doorbell.is_queue_empty():
+        if waiting and self._notifier.is_queue_empty():
             for job_id in waiting:
-                self._doorbell.notify(job_id)
+                self._notifier.notify(job_id)
 
     def _run(self) -> None:
         while not self._stop.wait(self._interval.total_seconds()):
             try:
                 self.sweep()
-            except Exception as error:  # noqa: BLE001 (whatever it is, the next sweep may succeed)
+            except Exception as error:  # noqa: BLE001 (any error: the next sweep may succeed)
                 self._log.warning("sweep_failed", error=str(error))

@@ -1,25 +1,40 @@
-"""What goes over the wire of the audit log."""
+"""Schemas of the audit log."""
 
 from datetime import datetime
 
-from app.schemas.base import Schema
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_TIME, Schema, example
 
 
 class AuditEvent(Schema):
-    """A change, and who made it."""
+    """A change and its author."""
 
     actor: str
-    """The id of the API key, `operator`, `command line`, `upload URL`, or `service` for what it does by itself."""
+    """Id of the API key, `operator`, `command line`, `upload URL`, or `service` for maintenance."""
     action: str
-    """As `job.deleted`."""
+    """Object and past participle, as `job.deleted`."""
     target: str
-    """The id of what was changed."""
+    """Id of the changed object."""
     request_id: str | None
     at: datetime
 
 
 class AuditPage(Schema):
-    """Changes, newest first."""
+    """Page of changes, newest first."""
+
+    model_config = example(
+        {
+            "items": [
+                {
+                    "actor": "1f0c9a2b",
+                    "action": "job.deleted",
+                    "target": EXAMPLE_JOB_ID,
+                    "request_id": f"req_{EXAMPLE_HEX}",
+                    "at": EXAMPLE_TIME,
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
 
     items: list[AuditEvent]
     next_cursor: str | None

@@ -1,30 +1,42 @@
 """Schemas of feedback."""
 
 from datetime import datetime
+from typing import Any
 
-from app.core.enums import (
-    FeedbackLabel,
-)
-from app.schemas.base import LongText, Schema, ShortText
+from app.core.enums import FeedbackLabel
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_TIME, LongText, Schema, ShortText, example
+
+_REQUEST_EXAMPLE: dict[str, Any] = {
+    "label": "fake",
+    "category": "face swap",
+    "note": "the original is on the news site",
+}
+_FEEDBACK_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {"id": f"fb_{EXAMPLE_HEX}", "created_at": EXAMPLE_TIME}
 
 
 class FeedbackRequest(Schema):
-    """What a person says of a clip."""
+    """A person's label of a clip."""
+
+    model_config = example(_REQUEST_EXAMPLE)
 
     label: FeedbackLabel
     category: ShortText | None = None
-    """A word of your own, as `face swap`."""
+    """Your own category, as `face swap`."""
     note: LongText | None = None
 
 
 class Feedback(FeedbackRequest):
-    """What a person said of a clip."""
+    """Stored feedback."""
+
+    model_config = example(_FEEDBACK_EXAMPLE)
 
     id: str
     created_at: datetime
 
 
 class FeedbackList(Schema):
-    """All that was said of a clip, in order."""
+    """All feedback on a job, in order."""
+
+    model_config = example({"items": [_FEEDBACK_EXAMPLE]})
 
     items: list[Feedback]

@@ -1,7 +1,7 @@
-"""What comes back over the wire: jobs, results, frames."""
+"""Schemas of jobs."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -14,26 +14,58 @@ from app.core.enums import (
     Verdict,
 )
 from app.core.ids import ModelName
-from app.schemas.base import Schema
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_SHA256, EXAMPLE_TIME, Schema, example
 from app.schemas.policies import PolicyName
-from app.schemas.results import Result
+from app.schemas.results import RESULT_EXAMPLE, Result
+
+_JOB_EXAMPLE: dict[str, Any] = {
+    "id": EXAMPLE_JOB_ID,
+    "object": "job",
+    "status": "succeeded",
+    "priority": "live",
+    "verdict": "SUSPICIOUS",
+    "recommended_action": "review",
+    "external_id": "post-123",
+    "metadata": {"queue": "ugc"},
+    "model": None,
+    "policy_id": f"pol_{EXAMPLE_HEX}",
+    "clip": {"name": "clip.mp4", "url": None, "sha256": EXAMPLE_SHA256, "bytes": 1048576, "deleted_at": None},
+    "attempts": 1,
+    "deduplicated_from": None,
+    "reanalysis_of": None,
+    "batch_id": None,
+    "queue_position": None,
+    "progress": None,
+    "failure": None,
+    "result": RESULT_EXAMPLE,
+    "start_before": None,
+    "created_at": EXAMPLE_TIME,
+    "started_at": "2026-11-23T17:00:01Z",
+    "finished_at": "2026-11-23T17:00:02Z",
+    "links": {
+        "self": f"/v1/jobs/{EXAMPLE_JOB_ID}",
+        "result": f"/v1/jobs/{EXAMPLE_JOB_ID}/result",
+        "frames": f"/v1/jobs/{EXAMPLE_JOB_ID}/frames",
+        "events": f"/v1/jobs/{EXAMPLE_JOB_ID}/events",
+    },
+}
 
 
 class ClipSummary(Schema):
-    """The file of the clip."""
+    """File of the clip."""
 
     name: str | None
     url: str | None
-    """Where it came from, if it was not uploaded."""
+    """Source URL, if the clip was not uploaded."""
     sha256: str | None
-    """Null until the clip was fetched, as `bytes`."""
+    """Null until the clip was fetched; so is `bytes`."""
     bytes: int | None
     deleted_at: datetime | None
-    """When the file was deleted; null while it is kept."""
+    """Time of the deletion of the file; null while it is kept."""
 
 
 class Progress(Schema):
-    """How far a running attempt is."""
+    """Progress of a running attempt."""
 
     phase: Phase
     done: int
@@ -41,17 +73,17 @@ class Progress(Schema):
 
 
 class Failure(Schema):
-    """Why a job failed."""
+    """Failure of a job."""
 
     code: FailureCode
     message: str
     retryable: bool
-    """True where submitting the same clip again may end differently."""
+    """True if the same clip may succeed when it is submitted again."""
     attempt: int
 
 
 class Links(Schema):
-    """Where to go from here."""
+    """Paths of the job and its parts."""
 
     self: str
     result: str
@@ -60,7 +92,9 @@ class Links(Schema):
 
 
 class Job(Schema):
-    """A request to judge one clip."""
+    """Job: the analysis of one clip."""
+
+    model_config = example(_JOB_EXAMPLE)
 
     id: str
     object: Literal["job"] = "job"
@@ -68,27 +102,27 @@ class Job(Schema):
     priority: Priority
     verdict: Verdict | None
     recommended_action: RecommendedAction | None
-    """What the policy advises to do with the clip."""
+    """Action that the policy recommends for the verdict."""
     external_id: str | None
     metadata: dict[str, str]
     model: str | None
-    """The model that was asked for; the result says which one judged."""
+    """Model that the job names; the result names the model that analyzed the clip."""
     policy_id: str | None
-    """The policy that judges; null: the model's own thresholds."""
+    """Policy that decides the verdict; null: the model's own thresholds."""
     clip: ClipSummary
     attempts: int
     deduplicated_from: str | None
-    """The job whose result this is, for the same bytes and the same detector; null where the clip was judged anew."""
+    """Job whose result this is, for the same bytes and detector; null if the clip was analyzed."""
     reanalysis_of: str | None
-    """The job whose clip this one looks at again."""
+    """Job whose clip this job analyzes or decides again."""
     batch_id: str | None
     queue_position: int | None
-    """Jobs in front of this one while it is queued."""
+    """Number of jobs in front of this one while it is queued."""
     progress: Progress | None
     failure: Failure | None
     result: Result | None
     start_before: datetime | None
-    """A job that has not started by then expires."""
+    """The job expires if it has not started by then."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -96,7 +130,7 @@ class Job(Schema):
 
 
 class JobEvent(Schema):
-    """A move of a job from one status to the next."""
+    """Transition of a job to a new status."""
 
     job_id: str
     status: JobStatus
@@ -105,12 +139,14 @@ class JobEvent(Schema):
 
 
 class ReanalysisRequest(Schema):
-    """How a clip is looked at again; one of both, or both."""
+    """Reanalysis of a job by a policy, a model, or both."""
+
+    model_config = example({"policy": "strict"})
 
     policy: PolicyName | None = None
-    """Its newest version judges the probabilities that are there; nothing is decoded. Null: as before."""
+    """Policy, in its newest version, that decides the stored probabilities; nothing is decoded. Null: as before."""
     model: ModelName | None = None
-    """An installed model looks at the clip, if it is still kept."""
+    """Installed model that analyzes the clip, if it was not deleted."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -120,7 +156,9 @@ class ReanalysisRequest(Schema):
 
 
 class JobPage(Schema):
-    """Jobs, newest first."""
+    """Page of jobs, newest first."""
+
+    model_config = example({"items": [_JOB_EXAMPLE], "next_cursor": None})
 
     items: list[Job]
     next_cursor: str | None

@@ -1,10 +1,10 @@
 """Schemas of installed models."""
 
-from app.schemas.base import Schema
+from app.schemas.base import Schema, example
 
 
 class InstalledModel(Schema):
-    """A model that jobs may name."""
+    """Model that jobs may name."""
 
     name: str
     version: str
@@ -12,6 +12,8 @@ class InstalledModel(Schema):
 
 
 class ModelList(Schema):
-    """The installed models, by name."""
+    """Installed models, by name."""
+
+    model_config = example({"items": [{"name": "unmask-b3", "version": "0.2.1", "trained": True}]})
 
     items: list[InstalledModel]

@@ -1,61 +1,96 @@
-"""What goes over the wire about policies: thresholds by what they cost, and what to do with a verdict."""
+"""Schemas of policies and calibrations."""
 
 import hashlib
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from app.core.enums import RecommendedAction, Verdict
-from app.schemas.base import LongText, Schema, Timestamp
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, example
 
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Rate = Annotated[float, Field(gt=0, le=0.5)]
 DEFAULT_POLICY = "default"
-"""What judges the jobs that name no policy: the tenant's policy of this name, else the model's own thresholds."""
+"""Name of the policy of jobs that name none; without it the model's own thresholds apply."""
 _SIMULATED_MAX = 100_000
+
+_REQUEST_EXAMPLE: dict[str, Any] = {
+    "name": "default",
+    "description": "10 % of real clips to moderators, 1 % blocked",
+    "suspicious_false_positive_rate": 0.1,
+    "manipulated_false_positive_rate": 0.01,
+    "actions": {"manipulated": "block", "suspicious": "review", "authentic": "allow", "not_evaluated": "review"},
+}
+_POLICY_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {
+    "id": f"pol_{EXAMPLE_HEX}",
+    "object": "policy",
+    "version": 3,
+    "created_at": EXAMPLE_TIME,
+}
 
 
 class OperatingPoint(Schema):
-    """A threshold and what it costs, on the clips of the calibration."""
+    """Threshold with its error rates on the clips of the calibration."""
 
     threshold: float
     false_positive_rate: float
-    """The share of real clips at or above it that was aimed for."""
+    """Target share of real clips at or above the threshold."""
     true_positive_rate: float
-    """The share of fake clips at or above it."""
+    """Share of fake clips at or above the threshold."""
 
 
 class Calibration(Schema):
-    """What the thresholds of a model cost."""
+    """Calibration of a model: its thresholds with their error rates."""
 
     model: str
     version: str
     calibrated: bool
-    """False: the thresholds are guesses, and there are no others."""
+    """False if the thresholds are defaults without a measurement."""
     real_clips: int
-    """Real clips that the rates were counted on: a rate below one in so many is a guess."""
+    """Number of real clips behind the rates. A rate below 1 per number of clips is a guess."""
     suspicious_at: float
     suspicious_false_positive_rate: float | None
     manipulated_at: float
     manipulated_false_positive_rate: float | None
     operating_points: list[OperatingPoint]
-    """What policies choose from."""
+    """Operating points that policies choose from."""
 
     @property
     def sha256(self) -> str:
-        """Names the calibration."""
+        """Identifier of the calibration."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class CalibrationList(Schema):
-    """The calibrations of all models that have judged, newest first."""
+    """Calibrations of all models that have produced results, newest first."""
+
+    model_config = example(
+        {
+            "items": [
+                {
+                    "model": "unmask-b3",
+                    "version": "0.2.1",
+                    "calibrated": True,
+                    "real_clips": 83,
+                    "suspicious_at": 0.89,
+                    "suspicious_false_positive_rate": 0.05,
+                    "manipulated_at": 0.91,
+                    "manipulated_false_positive_rate": 0.01,
+                    "operating_points": [
+                        {"threshold": 0.91, "false_positive_rate": 0.01, "true_positive_rate": 0.46},
+                        {"threshold": 0.84, "false_positive_rate": 0.1, "true_positive_rate": 0.54},
+                    ],
+                }
+            ]
+        }
+    )
 
     items: list[Calibration]
 
 
 class Actions(Schema):
-    """What to do with a clip of each verdict. Nothing is blocked unless you say so: every detector errs."""
+    """Recommended action per verdict. By default nothing is blocked: every detector makes errors."""
 
     manipulated: RecommendedAction = RecommendedAction.REVIEW
     suspicious: RecommendedAction = RecommendedAction.REVIEW
@@ -63,21 +98,23 @@ class Actions(Schema):
     not_evaluated: RecommendedAction = RecommendedAction.NONE
 
     def on(self, verdict: Verdict) -> RecommendedAction:
-        """The action for a verdict."""
+        """Return the action for a verdict."""
         action: RecommendedAction = getattr(self, verdict.lower())
         return action
 
 
 class PolicyRequest(Schema):
-    """A new policy, or a new version of one."""
+    """New policy, or new version of a policy."""
+
+    model_config = example(_REQUEST_EXAMPLE)
 
     name: PolicyName
-    """Jobs name it; `default` is for those that name none."""
+    """Name that jobs refer to; `default` applies to jobs without a policy."""
     description: LongText | None = None
     suspicious_false_positive_rate: Rate | None = None
-    """The share of real clips that may be called suspicious; the model's calibration knows the threshold for it."""
+    """Share of real clips that may be SUSPICIOUS or worse; the calibration of the model gives the threshold."""
     manipulated_false_positive_rate: Rate | None = None
-    """The same for manipulated; without both, the model's own thresholds are taken."""
+    """The same for MANIPULATED. Without both rates the model's own thresholds apply."""
     actions: Actions = Actions()
 
     @model_validator(mode="after")
@@ -91,7 +128,9 @@ class PolicyRequest(Schema):
 
 
 class Policy(PolicyRequest):
-    """A version of a policy; it never changes."""
+    """Version of a policy. It never changes."""
+
+    model_config = example(_POLICY_EXAMPLE)
 
     id: str
     object: Literal["policy"] = "policy"
@@ -100,30 +139,34 @@ class Policy(PolicyRequest):
 
 
 class PolicyPage(Schema):
-    """Versions of policies, newest first."""
+    """Page of policy versions, newest first."""
+
+    model_config = example({"items": [_POLICY_EXAMPLE], "next_cursor": None})
 
     items: list[Policy]
     next_cursor: str | None
 
 
 class AppliedPolicy(Schema):
-    """What turned the probability into a verdict."""
+    """Policy and thresholds that decided the verdict."""
 
     id: str | None
     name: str
     version: int
-    """0: no policy of yours, but the model's own thresholds."""
+    """0 if the model's own thresholds apply."""
     suspicious_at: float
     suspicious_false_positive_rate: float | None
-    """What the threshold was set for, on the calibration's real clips: the nearest rate up to the one of the policy."""
+    """Rate of the operating point: the highest one that does not exceed the policy's rate."""
     manipulated_at: float
     manipulated_false_positive_rate: float | None
     calibration_sha256: str
-    """Names the thresholds of the model, `GET /v1/calibrations` shows them."""
+    """Identifier of the calibration; `GET /v1/calibrations` lists them."""
 
 
 class SimulationRequest(Schema):
-    """Which past jobs a policy is tried on: the newest that succeeded."""
+    """Past jobs for a simulation: the newest that succeeded."""
+
+    model_config = example({"created_after": EXAMPLE_TIME, "jobs_max": 10000})
 
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
@@ -131,7 +174,7 @@ class SimulationRequest(Schema):
 
 
 class Flip(Schema):
-    """A job that would get another verdict or action."""
+    """Job that would get another verdict or action."""
 
     job_id: str
     verdict: Verdict
@@ -141,15 +184,33 @@ class Flip(Schema):
 
 
 class Simulation(Schema):
-    """What a policy would have done."""
+    """Effect of a policy on past jobs."""
+
+    model_config = example(
+        {
+            "jobs": 10000,
+            "flips": 312,
+            "verdicts": {"AUTHENTIC": 9400, "SUSPICIOUS": 500, "MANIPULATED": 100},
+            "verdicts_then": {"AUTHENTIC": 9088, "SUSPICIOUS": 812, "MANIPULATED": 100},
+            "examples": [
+                {
+                    "job_id": EXAMPLE_JOB_ID,
+                    "verdict": "AUTHENTIC",
+                    "recommended_action": "allow",
+                    "verdict_then": "SUSPICIOUS",
+                    "recommended_action_then": "review",
+                }
+            ],
+        }
+    )
 
     jobs: int
-    """Jobs that it was tried on."""
+    """Number of simulated jobs."""
     flips: int
-    """Those that would get another verdict or action."""
+    """Number of jobs that would get another verdict or action."""
     verdicts: dict[Verdict, int]
-    """Verdicts as they are."""
+    """Current verdicts."""
     verdicts_then: dict[Verdict, int]
-    """Verdicts as they would be."""
+    """Verdicts under the policy."""
     examples: list[Flip]
-    """The newest flips, up to 100."""
+    """Newest flips, up to 100."""

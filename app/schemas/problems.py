@@ -1,21 +1,21 @@
-"""What comes back over the wire where something is wrong: problem documents, health."""
+"""Schemas of error responses (RFC 9457) and of health."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from app.schemas.base import Schema
+from app.schemas.base import Schema, example
 
 
 class ProblemField(Schema):
-    """One wrong field."""
+    """An invalid field."""
 
     pointer: str
     detail: str
 
 
 class Problem(Schema):
-    """An error (RFC 9457)."""
+    """Error response (RFC 9457)."""
 
     type: str
     title: str
@@ -29,7 +29,9 @@ class Problem(Schema):
 
 
 class Health(Schema):
-    """State of the API process and of what it needs."""
+    """State of the API process and of its dependencies."""
+
+    model_config = example({"status": "ok", "checks": {"database": "ok", "storage": "ok", "queue": "ok"}})
 
     status: Literal["ok", "degraded", "unavailable"]
     checks: dict[str, Literal["ok", "failing"]] = Field(default={})

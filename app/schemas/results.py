@@ -1,8 +1,74 @@
 """Schemas of results: clip, tracks, frames, reasons, and what a worker hands over."""
 
+from typing import Any
+
 from app.core.enums import ReasonCode, RecommendedAction, Verdict, WarningCode
-from app.schemas.base import Schema
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_SHA256, Schema, example
 from app.schemas.policies import AppliedPolicy
+
+FRAME_EXAMPLE: dict[str, Any] = {
+    "track_id": "t0",
+    "window": 0,
+    "pts_seconds": 0.04,
+    "box": {"x": 311.0, "y": 96.5, "width": 180.2, "height": 180.2},
+    "detection_confidence": 0.93,
+    "sharpness": 0.071,
+    "brightness": 131.5,
+    "unusable": None,
+    "logit": 1.92,
+    "probability": 0.83,
+}
+RESULT_EXAMPLE: dict[str, Any] = {
+    "verdict": "SUSPICIOUS",
+    "probability": 0.87,
+    "decided_by": "t0",
+    "reasons": [],
+    "warnings": [],
+    "coverage": {"frames_sampled": 16, "frames_with_face": 16, "faces_max": 1, "tracks": 1},
+    "tracks": [
+        {
+            "track_id": "t0",
+            "verdict": "SUSPICIOUS",
+            "probability": 0.87,
+            "logit": 1.71,
+            "reasons": [],
+            "first_seconds": 0.0,
+            "last_seconds": 9.8,
+            "face_frames": 16,
+            "usable_frames": 16,
+            "median_face_px": 180.0,
+        }
+    ],
+    "clip": {
+        "container": "mp4",
+        "codec": "h264",
+        "width": 1280,
+        "height": 720,
+        "rotation_degrees": 0,
+        "duration_seconds": 10.0,
+        "fps": 29.97,
+        "bit_depth": 8,
+    },
+    "model": {
+        "name": "unmask-b3",
+        "version": "0.2.1",
+        "trained": True,
+        "weights_sha256": EXAMPLE_SHA256,
+        "calibrated": True,
+    },
+    "timings": {"extract_seconds": 0.51, "score_seconds": 0.14},
+    "recommended_action": "review",
+    "policy": {
+        "id": f"pol_{EXAMPLE_HEX}",
+        "name": "default",
+        "version": 3,
+        "suspicious_at": 0.84,
+        "suspicious_false_positive_rate": 0.1,
+        "manipulated_at": 0.91,
+        "manipulated_false_positive_rate": 0.01,
+        "calibration_sha256": EXAMPLE_SHA256,
+    },
+}
 
 
 class Box(Schema):
@@ -19,32 +85,32 @@ class Frame(Schema):
 
     track_id: str
     window: int
-    """Which run of neighbouring frames the frame belongs to, from 0."""
+    """Number of the window of neighbouring frames, from 0."""
     pts_seconds: float
-    """Presentation time, counted from the first frame of the clip."""
+    """Presentation time, from the first frame of the clip."""
     box: Box
     detection_confidence: float
     sharpness: float
-    """Variance of the Laplacian of the face crop, divided by its contrast; low is blurred."""
+    """Variance of the Laplacian of the face crop divided by its contrast. A low value is blurred."""
     brightness: float
     """Mean luma of the face crop, 0 to 255."""
     unusable: ReasonCode | None
-    """Why the classifier did not look at this face; null where it did."""
+    """Reason why the classifier did not evaluate this face; null if it did."""
     logit: float | None
     """Raw output of the classifier, positive is fake."""
     probability: float | None
-    """Calibrated P(fake) where the model is calibrated, else the sigmoid of the logit."""
+    """Calibrated P(fake), or the sigmoid of the logit if the model is not calibrated."""
 
 
 class Reason(Schema):
-    """Why a clip or a track was not evaluated."""
+    """Reason why a clip or a track was not evaluated."""
 
     code: ReasonCode
     detail: str
 
 
 class ClipWarning(Schema):
-    """What a reader of the result should know."""
+    """Limitation of the result."""
 
     code: WarningCode
     detail: str
@@ -66,22 +132,22 @@ class Track(Schema):
 
 
 class Coverage(Schema):
-    """How much of the clip the verdict rests on."""
+    """Part of the clip that was analyzed."""
 
     frames_sampled: int
     frames_with_face: int
     faces_max: int
-    """The most faces in one frame."""
+    """Maximum number of faces in one frame."""
     tracks: int
 
 
 class ClipInfo(Schema):
-    """What the decoder says of the clip."""
+    """Properties of the decoded clip."""
 
     container: str
     codec: str
     width: int
-    """Upright width in pixels: rotation and pixel shape applied."""
+    """Width in pixels after rotation and pixel aspect ratio are applied."""
     height: int
     rotation_degrees: int
     duration_seconds: float | None
@@ -90,7 +156,7 @@ class ClipInfo(Schema):
 
 
 class Model(Schema):
-    """Which weights said so."""
+    """Model that analyzed the clip."""
 
     name: str
     version: str
@@ -100,20 +166,20 @@ class Model(Schema):
 
 
 class Timings(Schema):
-    """Where the time of the attempt went."""
+    """Durations of the attempt."""
 
     extract_seconds: float
     score_seconds: float
 
 
 class Finding(Schema):
-    """What the detector found in a clip, judged by the model's own thresholds."""
+    """Finding of the detector, with verdicts by the model's own thresholds."""
 
     verdict: Verdict
     probability: float | None
-    """P(fake) of the track that decided; null where nothing was evaluated."""
+    """P(fake) of the deciding track; null if nothing was evaluated."""
     decided_by: str | None
-    """The track that decided the verdict."""
+    """Track that decided the verdict."""
     reasons: list[Reason]
     warnings: list[ClipWarning]
     coverage: Coverage
@@ -124,14 +190,18 @@ class Finding(Schema):
 
 
 class Result(Finding):
-    """What the detector found in a clip, judged by a policy."""
+    """Result of a job: the finding, with verdicts and an action by a policy."""
+
+    model_config = example(RESULT_EXAMPLE)
 
     recommended_action: RecommendedAction
     policy: AppliedPolicy
 
 
 class FramePage(Schema):
-    """Frames in the order of the clip."""
+    """Page of frames, in the order of the clip."""
+
+    model_config = example({"items": [FRAME_EXAMPLE], "next_cursor": None})
 
     items: list[Frame]
     next_cursor: str | None

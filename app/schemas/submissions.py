@@ -1,47 +1,52 @@
-"""What clients send to have clips judged: options, sources, batches, uploads in pieces."""
+"""Schemas of submissions: options and sources."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from app.core.enums import Priority
 from app.core.ids import ModelName
-from app.schemas.base import LongText, Schema, Sha256, ShortText, WebUrl
+from app.schemas.base import LongText, Schema, Sha256, ShortText, WebUrl, example
 from app.schemas.policies import PolicyName
+
+JOB_REQUEST_EXAMPLE: dict[str, Any] = {
+    "source": {"url": "https://cdn.example.com/post-123.mp4"},
+    "options": {"external_id": "post-123"},
+}
 
 
 class JobOptions(Schema):
-    """What a client may say about a clip when it submits it."""
+    """Options of a job."""
 
     external_id: ShortText | None = None
-    """The client's own id for the clip; jobs can be listed by it."""
+    """Your own id of the clip; jobs can be listed by it."""
     metadata: dict[ShortText, LongText] = Field(default={}, max_length=32)
-    """Up to 32 strings that come back unchanged."""
+    """Up to 32 strings that are returned unchanged."""
     model: ModelName | None = None
-    """Which of the installed models judges the clip (`GET /v1/models`); null: the workers' default."""
+    """Installed model that analyzes the clip (`GET /v1/models`); null: the workers' default."""
     policy: PolicyName | None = None
-    """What turns the probability into a verdict; its newest version is taken. Null: `default`."""
+    """Policy that decides the verdict, in its newest version; null: `default`."""
     reuse_result: bool = True
-    """Whether a finished result for the same bytes and the same detector will do; the job then says whose it is."""
+    """True if a finished result for the same bytes and detector is enough; `deduplicated_from` then names its job."""
     priority: Priority = Priority.LIVE
-    """`batch` lets `live` jobs pass for some minutes, but never waits for ever."""
+    """`batch` lets `live` jobs pass for a limited time."""
     start_within_seconds: Annotated[int, Field(gt=0, le=604_800)] | None = None
-    """A job that has not started by then ends as `expired`: for verdicts that are of no use later."""
+    """A job that has not started within this time ends as `expired`."""
     webhook_url: WebUrl | None = None
-    """Where this job's events go, beside the endpoints for all jobs; `GET /v1/webhook-endpoints` lists it."""
+    """Receiver of this job's events, in addition to the endpoints for all jobs."""
 
 
 class Source(Schema):
-    """Where the clip is: exactly one of these."""
+    """Source of a clip: exactly one of these."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     url: WebUrl | None = None
-    """A worker gets it from there: `https://`, on the public internet unless the operator allows more."""
+    """URL that a worker fetches: `https://` on the public internet, unless the operator allows more."""
     upload_id: ShortText | None = None
-    """An upload in pieces that is complete (`POST /v1/uploads`)."""
+    """Resumable upload that is complete (`POST /v1/uploads`)."""
     sha256: Sha256 | None = None
-    """The bytes of another job of yours whose clip is still kept."""
+    """SHA-256 of the clip of another job of yours, if the clip was not deleted."""
 
     @model_validator(mode="after")
     def _is_one(self) -> Self:
@@ -51,7 +56,9 @@ class Source(Schema):
 
 
 class JobRequest(Schema):
-    """A clip that does not come with the request."""
+    """Job whose clip is not in the request."""
+
+    model_config = example(JOB_REQUEST_EXAMPLE)
 
     source: Source
     options: JobOptions = JobOptions()

@@ -1,47 +1,71 @@
 """Schemas of resumable uploads."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.schemas.base import Schema, Sha256, ShortText
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_SHA256, EXAMPLE_TIME, Schema, Sha256, ShortText, example
+
+_UPLOAD_EXAMPLE: dict[str, Any] = {
+    "id": f"up_{EXAMPLE_HEX}",
+    "object": "upload",
+    "status": "incomplete",
+    "name": "clip.mp4",
+    "bytes": 104857600,
+    "received_bytes": 52428800,
+    "sha256": None,
+    "created_at": EXAMPLE_TIME,
+    "expires_at": "2026-11-24T17:00:00Z",
+}
+_URL_EXAMPLE: dict[str, Any] = {
+    "upload_url": "/v1/direct-uploads/vK3yq0Vn2b3Yx1o9c5T7mPq8rS4tU6wX0zA1bC2dE3f",
+    "upload_url_expires_at": "2026-11-23T17:10:00Z",
+}
 
 
 class UploadRequest(Schema):
-    """A clip that is about to come in pieces."""
+    """New resumable upload."""
+
+    model_config = example({"name": "clip.mp4", "bytes": 104857600, "sha256": EXAMPLE_SHA256})
 
     name: ShortText | None = None
     bytes: Annotated[int, Field(gt=0, lt=2**50)]
-    """Its size."""
+    """Size of the clip."""
     sha256: Sha256 | None = None
-    """If given, what arrives is compared with it."""
+    """If given, the received bytes are compared with it."""
 
 
 class ClipUpload(Schema):
-    """A clip that comes in pieces."""
+    """Resumable upload."""
+
+    model_config = example(_UPLOAD_EXAMPLE)
 
     id: str
     object: Literal["upload"] = "upload"
     status: Literal["incomplete", "complete"]
     name: str | None
     bytes: int
-    """Its declared size."""
+    """Declared size of the clip."""
     received_bytes: int
     sha256: str | None
-    """Of the complete clip."""
+    """SHA-256 of the complete clip."""
     created_at: datetime
     expires_at: datetime
-    """Then it is forgotten. Jobs that were made of it keep the clip; with the last of them it is deleted."""
+    """Time at which the upload is deleted. Jobs that were created from it keep the clip."""
 
 
 class UploadUrl(Schema):
-    """Where the pieces go: good for this one upload, without an API key."""
+    """URL for the chunks of one upload; needs no API key."""
+
+    model_config = example(_URL_EXAMPLE)
 
     upload_url: str
-    """Below the address of the API; speaks the tus protocol 1.0 (`HEAD`, `PATCH`)."""
+    """Path on the API's server; supports `HEAD` and `PATCH` of tus 1.0."""
     upload_url_expires_at: datetime
 
 
 class ClipUploadWithUrl(ClipUpload, UploadUrl):
-    """A new upload."""
+    """New resumable upload with its URL."""
+
+    model_config = example(_UPLOAD_EXAMPLE | {"received_bytes": 0} | _URL_EXAMPLE)

@@ -1,44 +1,66 @@
-"""What goes over the wire about webhooks: endpoints, their secrets, the log of deliveries."""
+"""Schemas of webhook endpoints, secrets and deliveries."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from app.core.enums import EventType, WebhookJobs, WebhookPayload
-from app.schemas.base import LongText, Schema, Timestamp, WebUrl
+from app.schemas.base import EXAMPLE_HEX, EXAMPLE_TIME, LongText, Schema, Timestamp, WebUrl, example
 
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 
+_ENDPOINT_EXAMPLE: dict[str, Any] = {
+    "id": f"we_{EXAMPLE_HEX}",
+    "object": "webhook_endpoint",
+    "url": "https://moderation.example.com/unmask",
+    "description": "moderation queue",
+    "events": ["job.succeeded", "job.failed"],
+    "jobs": "all",
+    "payload": "thin",
+    "enabled": True,
+    "disabled_reason": None,
+    "failing_since": None,
+    "created_at": EXAMPLE_TIME,
+}
+_SECRET_EXAMPLE = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 (an example)
+_CHANGES_EXAMPLE: dict[str, Any] = {"events": ["job.succeeded", "job.failed"], "payload": "full"}
+
 
 class WebhookEndpointProperties(Schema):
-    """What the owner of an endpoint decides."""
+    """Properties of an endpoint."""
 
     description: LongText | None = None
     events: EventTypes | None = None
-    """Which types it gets; null: all."""
+    """Event types that the endpoint gets; null: all."""
     jobs: WebhookJobs = WebhookJobs.ALL
-    """Whose events: of `all` jobs, or of those that are `named` by their `webhook_url`."""
+    """`all`: events of all jobs; `named`: of jobs with this `webhook_url`."""
     payload: WebhookPayload = WebhookPayload.THIN
-    """`thin`, or `full` with the result where it fits into 20 kB."""
+    """`thin`, or `full` with the result if it fits into 20 kB."""
 
 
 class WebhookEndpointChanges(WebhookEndpointProperties):
-    """What can be changed of an endpoint; what is left out stays as it is."""
+    """Changes of an endpoint. Fields that are left out keep their value."""
+
+    model_config = example(_CHANGES_EXAMPLE)
 
     enabled: bool = True
-    """An endpoint that is enabled again gets what happens from now on; `:recover` brings back the rest."""
+    """An endpoint that is enabled again gets later events; `:recover` delivers the failed ones."""
 
 
 class WebhookEndpointRequest(WebhookEndpointProperties):
-    """A new endpoint."""
+    """New endpoint."""
+
+    model_config = example(_CHANGES_EXAMPLE | {"url": _ENDPOINT_EXAMPLE["url"]})
 
     url: WebUrl
-    """`https://`, on the public internet unless the operator allows more."""
+    """`https://` on the public internet, unless the operator allows more."""
 
 
 class WebhookEndpoint(Schema):
-    """Where a tenant is told of its jobs."""
+    """Endpoint that receives events."""
+
+    model_config = example(_ENDPOINT_EXAMPLE)
 
     id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
@@ -50,75 +72,106 @@ class WebhookEndpoint(Schema):
     enabled: bool
     disabled_reason: str | None
     failing_since: datetime | None
-    """Since when no delivery has worked."""
+    """Time since which every delivery has failed."""
     created_at: datetime
 
 
 class WebhookEndpointPage(Schema):
-    """The endpoints of a tenant, the oldest first."""
+    """Page of endpoints, oldest first."""
+
+    model_config = example({"items": [_ENDPOINT_EXAMPLE], "next_cursor": None})
 
     items: list[WebhookEndpoint]
     next_cursor: str | None
 
 
 class WebhookSecret(Schema):
-    """What a receiver verifies signatures with."""
+    """Secret that a receiver verifies signatures with."""
+
+    model_config = example({"secret": _SECRET_EXAMPLE, "previous_secret_until": None})
 
     secret: str
-    """`whsec_...`; signs everything from now on."""
+    """`whsec_...`; signs all events."""
     previous_secret_until: datetime | None
-    """Until then the secret before it signs, too."""
+    """Time until which the previous secret signs, too."""
 
 
 class WebhookEndpointWithSecret(WebhookEndpoint):
-    """A new endpoint."""
+    """New endpoint with its secret."""
+
+    model_config = example(_ENDPOINT_EXAMPLE | {"secret": _SECRET_EXAMPLE})
 
     secret: str
 
 
 class RotateRequest(Schema):
-    """How a secret is replaced."""
+    """Rotation of a secret."""
+
+    model_config = example({"overlap_seconds": 86_400})
 
     overlap_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
-    """So long both secrets sign: time to roll out the new one."""
+    """Time during which both secrets sign, for the rollout of the new one."""
 
 
 class RecoverRequest(Schema):
-    """What is delivered again."""
+    """Redelivery of failed events."""
+
+    model_config = example({"since": EXAMPLE_TIME})
 
     since: Timestamp
-    """Events from then on that were given up."""
+    """Time of the first event to deliver again."""
 
 
 class Recovered(Schema):
-    """How many events are due now."""
+    """Number of events that are delivered again."""
+
+    model_config = example({"events": 12})
 
     events: int
 
 
 class WebhookEventReference(Schema):
-    """An event that is due."""
+    """Event that is due."""
+
+    model_config = example({"id": f"evt_{EXAMPLE_HEX}"})
 
     id: str
-    """The `webhook-id` that the receiver will see."""
+    """`webhook-id` that the receiver gets."""
 
 
 class WebhookDelivery(Schema):
-    """One request to an endpoint."""
+    """HTTP request to an endpoint."""
 
     event_id: str
     type: EventType
     at: datetime
     status_code: int | None
     error: str | None
-    """Why there was no answer. What the receiver answered is not kept."""
+    """Error if there was no answer. The body of an answer is not stored."""
     seconds: float
     next_at: datetime | None
-    """When the event is sent again."""
+    """Time of the next delivery of the event."""
 
 
 class WebhookDeliveryPage(Schema):
-    """Deliveries, newest first."""
+    """Page of deliveries, newest first."""
+
+    model_config = example(
+        {
+            "items": [
+                {
+                    "event_id": f"evt_{EXAMPLE_HEX}",
+                    "type": "job.succeeded",
+                    "at": EXAMPLE_TIME,
+                    "status_code": 204,
+                    "error": None,
+                    "seconds": 0.08,
+                    "next_at": None,
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
 
     items: list[WebhookDelivery]
     next_cursor: str | None

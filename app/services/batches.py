@@ -1,9 +1,11 @@
-"""Batches: how far they are, and who is told that they are complete."""
+"""Use cases of batches: submit, read, complete."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from uuid import UUID
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -13,8 +15,7 @@ from app.db.queries import batches as batch_queries
 from app.db.queries import webhook_outbox
 from app.db.tables.batches import Batch
 from app.db.tables.jobs import Job
-from app.schemas.batches import Batch as BatchView
-from app.schemas.batches import BatchRequest
+from app.schemas import batches as schemas
 from app.schemas.submissions import JobRequest
 from app.services import audit
 from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
@@ -25,7 +26,7 @@ from app.services.submissions import (
     add_job,
     check_request,
     find_clip,
-    lock_all_references,
+    lock_references,
 )
 
 
@@ -33,26 +34,29 @@ def submit_batch(
     session: Session,
     context: SubmissionContext,
     submitter: Submitter,
+    claim: IdempotencyClaim | None,
     *,
-    request: BatchRequest,
-    claim: IdempotencyClaim | None = None,
+    request: schemas.BatchRequest,
 ) -> UUID:
-    """Queues the jobs of a batch, all or none. Raises as ``submit_source``; the pointers say which item is wrong."""
+    """Create the jobs of a batch, all or none. Returns the id of the batch.
+
+    Raises as ``submissions.submit_source``; the pointers of the error name the item.
+    """
     fingerprint = fingerprint_of(request.model_dump_json(), None)
     if claim and claim.is_used:
         return claim.batch_of(fingerprint)
     for index, item in enumerate(request.items):
-        with _pointing(index):
+        with _pointing_at(index):
             check_request(context, item)
     with session.begin():
         batch = Batch(id=uuid7(), tenant=submitter.tenant)
         session.add(batch)
         session.flush()
-        endpoint_ids = lock_all_references(session, request.items, tenant=submitter.tenant)
+        endpoint_ids = lock_references(session, request.items, tenant=submitter.tenant)
         jobs = []
         for index, item in enumerate(request.items):
             links = JobLinks(batch.tenant, batch.id, webhook_endpoint_id=endpoint_ids.get(item.options.webhook_url))
-            with _pointing(index):
+            with _pointing_at(index):
                 jobs.append(_add_item(session, context, links, item))
         if claim:
             bind_key(session, claim, batch_id=batch.id, fingerprint=fingerprint)
@@ -72,49 +76,55 @@ def _add_item(session: Session, context: SubmissionContext, links: JobLinks, ite
 
 
 @contextmanager
-def _pointing(index: int) -> Iterator[None]:
-    """Lets errors say which item of a batch is wrong."""
+def _pointing_at(index: int) -> Iterator[None]:
+    """Prefix the pointers of an error with the item of the batch."""
     try:
         yield
     except UnmaskError as error:
-        raise error.within(f"/items/{index}") from error
+        raise error.with_pointer_prefix(f"/items/{index}") from error
 
 
-def get_batch(session: Session, batch_id: UUID, *, tenant: str) -> BatchView:
-    """A batch with the numbers of its jobs. Raises NotFoundError."""
+@dataclass(frozen=True, slots=True)
+class BatchSnapshot:
+    """A batch with the number of its jobs per status, as it was at one moment."""
+
+    batch: Batch
+    counts: dict[JobStatus, int]
+
+    @property
+    def status(self) -> schemas.BatchStatus:
+        """``running`` until all jobs have ended, then ``succeeded``, ``partially_failed`` or ``failed``."""
+        succeeded = self.counts.get(JobStatus.SUCCEEDED, 0)
+        if any(not status.is_final for status in self.counts):
+            return "running"
+        if succeeded == sum(self.counts.values()):
+            return "succeeded"
+        return "partially_failed" if succeeded else "failed"
+
+
+def get_batch(session: Session, batch_id: UUID, *, tenant: str) -> BatchSnapshot:
+    """Return a batch. Raises NotFoundError."""
     with session.begin():
         batch = batch_queries.find_batch(session, batch_id, tenant=tenant)
         if batch is None:
-            raise NotFoundError("There is no such batch. Check the id that POST /v1/batches answered with.")
-        return _view(session, batch)
+            raise NotFoundError("No batch has this id. Check the id that POST /v1/batches returned.")
+        return BatchSnapshot(batch, batch_queries.count_jobs(session, batch.id))
 
 
-def complete_batches(session: Session) -> list[BatchView]:
-    """Tells the webhooks of the batches that have become complete."""
+def complete_batches(session: Session) -> list[BatchSnapshot]:
+    """Emit ``batch.completed`` for the batches whose last job has ended. Returns them."""
     with session.begin():
-        completed = batch_queries.complete_batches(session)
-        views = [_view(session, batch) for batch in completed]
-        for batch, view in zip(completed, views, strict=True):
-            data = view.model_dump(mode="json", include={"id", "status", "jobs", "completed_at"})
-            webhook_outbox.add_batch_event(session, batch, EventType.BATCH_COMPLETED, data)
-        return views
-
-
-def _view(session: Session, batch: Batch) -> BatchView:
-    counts = batch_queries.count_jobs(session, batch.id)
-    return BatchView(
-        id=batch.public_id,
-        status=_status_of(counts),
-        jobs=counts,
-        created_at=batch.created_at,
-        completed_at=batch.completed_at,
-    )
-
-
-def _status_of(counts: dict[JobStatus, int]) -> str:
-    succeeded = counts.get(JobStatus.SUCCEEDED, 0)
-    if any(not status.is_final for status in counts):
-        return "running"
-    if succeeded == sum(counts.values()):
-        return "succeeded"
-    return "partially_failed" if succeeded else "failed"
+        completed = [
+            BatchSnapshot(batch, batch_queries.count_jobs(session, batch.id))
+            for batch in batch_queries.complete_batches(session)
+        ]
+        for snapshot in completed:
+            batch = snapshot.batch
+            data = {
+                "id": batch.public_id,
+                "status": snapshot.status,
+                "jobs": snapshot.counts,
+                "completed_at": batch.completed_at,
+            }
+            webhook_outbox.add_batch_event(session, batch, EventType.BATCH_COMPLETED, to_jsonable_python(data))
+        return completed

@@ -15,25 +15,35 @@ from app.services import audit
 
 
 def mark_deleted(session: Session, job: Job) -> None:
-    """Leaves a tombstone of a job that has ended, in the caller's transaction; ``delete_clip_if_unreferenced`` comes after it."""
+    """Turn a job that has ended into a tombstone, in the caller's transaction.
+
+    Call ``delete_clip_if_unreferenced`` after the commit.
+    """
     job.mark_deleted(at=db_now(session))
     audit.record(session, "job.deleted", job.public_id, tenant=job.tenant)
     result_queries.delete_result(session, job.id)
-    # In this order: whoever deletes an endpoint holds it, and goes on to its events.
+    # Endpoints before events: the deletion of an endpoint locks them in this order.
     webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)
     webhook_queries.blank_events(session, job.id)
 
 
+def release_clip(session: Session, job: Job) -> None:
+    """Record that a job no longer references its clip, in the caller's transaction. Its result stays."""
+    job.clip_deleted_at = db_now(session)
+    audit.record(session, "clip.deleted", job.public_id, tenant=job.tenant)
+    webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)
+
+
 def delete_upload_files(session: Session, storage: ClipStorage, upload: ClipUpload) -> None:
-    """Deletes what came of an upload that is no more; as ``delete_clip_if_unreferenced``, only after a commit."""
+    """Delete the files of an upload whose row was deleted. Call it after the commit."""
     storage.partial.delete(upload.public_id)
     delete_clip_if_unreferenced(session, storage, upload.clip_sha256)
 
 
 def delete_clip_if_unreferenced(session: Session, storage: ClipStorage, sha256: str | None) -> None:
-    """Deletes a clip, if there is one and no other job holds the same bytes.
+    """Delete a clip if no job or upload references its bytes.
 
-    Only after a commit: a job that could not be deleted still needs its clip.
+    Call it after the commit: a job whose deletion failed still needs its clip.
     """
     if sha256 is None:
         return

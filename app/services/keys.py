@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked by the operator, and recognised at every request."""
+"""Use cases of API keys: create, list, revoke, authenticate."""
 
 import hashlib
 import hmac
@@ -18,16 +18,16 @@ from app.db.tables.keys import ApiKey
 from app.services import audit
 
 DEFAULT_TENANT = "default"
-"""Whom the operator's key speaks for, and a key that names no other tenant."""
+"""Tenant of the operator's key, and of keys without another tenant."""
 
 _PREFIX = "umk"
-_USE_IS_NOTED_EVERY = timedelta(minutes=1)
-"""A write at every request would cost more than it tells."""
+_LAST_USED_INTERVAL = timedelta(minutes=1)
+"""Minimum interval between updates of ``last_used_at``: a write per request would cost too much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLimits:
-    """How much a key may send; None: what the settings say."""
+    """Limits of a key; None: the limits of the settings."""
 
     rate_limit: str | None = None
     jobs_per_day: int | None = None
@@ -36,27 +36,27 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal(KeyLimits):
-    """Who asks, and what they may do."""
+    """Authenticated key of a request: its tenant, scopes and limits."""
 
     tenant: str
     key_id: str
     scopes: frozenset[Scope]
 
     def may(self, scope: Scope) -> bool:
-        """Whether the key has this scope."""
+        """Return True if the key has this scope."""
         return bool(self.scopes & {scope, Scope.ADMIN})
 
 
 OPERATOR = Principal(tenant=DEFAULT_TENANT, key_id="operator", scopes=frozenset({Scope.ADMIN}))
-"""Who sends the key of the settings."""
+"""Principal of the operator's key in the settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest(KeyLimits):
-    """A key that is to be made."""
+    """Properties of a new key."""
 
     name: str
-    """What it is for."""
+    """Purpose of the key."""
     scopes: Iterable[Scope]
     lifetime: timedelta | None = None
 
@@ -68,7 +68,7 @@ def create_key(
     tenant: str,
     pepper: str,
 ) -> tuple[ApiKey, str]:
-    """Makes a key; returns it with the text that clients send, which cannot be had again."""
+    """Create a key. Returns it with the text that clients send; only its digest is stored."""
     key_id, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
     with session.begin():
         expires_at = db_now(session) + request.lifetime if request.lifetime else None
@@ -87,30 +87,30 @@ def create_key(
 
 
 def list_keys(session: Session) -> Sequence[ApiKey]:
-    """All keys."""
+    """Return all keys."""
     with session.begin():
         return key_queries.list_keys(session)
 
 
 def describe_validity(key: ApiKey) -> str:
-    """Whether and until when a key is valid, for people."""
+    """Return the validity of a key as text."""
     if key.revoked_at:
         return f"revoked {key.revoked_at:%Y-%m-%d}"
     return f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "valid"
 
 
 def revoke_key(session: Session, key_id: str) -> None:
-    """Ends a key at once. Raises NotFoundError."""
+    """Revoke a key at once. Raises NotFoundError."""
     with session.begin():
         key = key_queries.find_key(session, key_id)
         if key is None:
-            raise NotFoundError(f"There is no key {key_id!r}. 'unmask keys list' shows their ids.")
+            raise NotFoundError(f"The key {key_id!r} does not exist. List keys with 'unmask keys list'.")
         key.revoked_at = key.revoked_at or db_now(session)
         audit.record(session, "key.revoked", key_id, tenant=key.tenant)
 
 
 def authenticate(session: Session, presented: str, *, pepper: str) -> Principal | None:
-    """Who sends this key; None where it is unknown, expired or revoked."""
+    """Return the principal of a key, or None if it is unknown, expired or revoked."""
     prefix, _, rest = presented.partition("_")
     key_id, _, secret = rest.partition("_")
     if prefix != _PREFIX or not secret or not key_id.isalnum():
@@ -122,7 +122,7 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
         now = db_now(session)
         if key is None or not is_right or key.revoked_at or (key.expires_at and key.expires_at <= now):
             return None
-        if key.last_used_at is None or now - key.last_used_at > _USE_IS_NOTED_EVERY:
+        if key.last_used_at is None or now - key.last_used_at > _LAST_USED_INTERVAL:
             key.last_used_at = now
         scopes = frozenset(map(Scope, key.scopes))
         return Principal(tenant=key.tenant, key_id=key.id, scopes=scopes, **_limits_of(key))

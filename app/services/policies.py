@@ -24,25 +24,25 @@ from app.schemas.policies import (
     SimulationRequest,
 )
 from app.services import audit
-from app.services.verdicts import _actions_of, _verdict, apply, decide
+from app.services.verdicts import apply_policy, decide, decide_verdict, get_actions
 
 _EXAMPLES_MAX = 100
 
 
-def find_for_job(session: Session, name: str | None, *, tenant: str) -> Policy | None:
-    """The policy of a job that is being made, in its transaction; None: there is no default one.
+def find_policy_for_job(session: Session, name: str | None, *, tenant: str) -> Policy | None:
+    """Return the policy of a new job, in its transaction, or None if the tenant has no default policy.
 
-    Raises InvalidRequestError: the tenant has no policy of the name that the job gives.
+    Raises InvalidRequestError: the tenant has no policy with the name that the job gives.
     """
     policy = policy_queries.find_newest_policy(session, name or DEFAULT_POLICY, tenant=tenant)
     if policy is None and name not in {None, DEFAULT_POLICY}:
-        detail = f"There is no policy {name!r}. GET /v1/policies lists yours."
+        detail = f"The policy {name!r} does not exist. List yours with GET /v1/policies."
         raise InvalidRequestError(detail, errors=[FieldError("/options/policy", detail)])
     return policy
 
 
 def create_policy(session: Session, *, tenant: str, request: PolicyRequest) -> Policy:
-    """Adds a policy, or the next version of the one with this name."""
+    """Create a policy, or the next version of the policy with this name."""
     with session.begin():
         advisory_lock(session, f"policy {tenant} {request.name}")
         policy = Policy(tenant=tenant, **request.model_dump(mode="json"))
@@ -52,36 +52,36 @@ def create_policy(session: Session, *, tenant: str, request: PolicyRequest) -> P
 
 
 def get_policy(session: Session, policy_id: UUID, *, tenant: str) -> Policy:
-    """A version of a policy. Raises NotFoundError."""
+    """Return a version of a policy. Raises NotFoundError."""
     with session.begin():
-        return _existing(policy_queries.find_policy(session, policy_id, tenant=tenant))
+        return _require_policy(policy_queries.find_policy(session, policy_id, tenant=tenant))
 
 
 def list_policies(session: Session, *, tenant: str, before: UUID | None, limit: int) -> Sequence[Policy]:
-    """Versions of policies, newest first."""
+    """Return versions of policies, newest first."""
     with session.begin():
         return policy_queries.list_policies(session, tenant=tenant, before=before, limit=limit)
 
 
 def list_calibrations(session: Session) -> list[Calibration]:
-    """The calibrations of the models that have judged: they are the operator's and no secret."""
+    """Return the calibrations of the models that have produced results. They are the same for all tenants."""
     with session.begin():
         return [Calibration.model_validate(stored.payload) for stored in result_queries.list_calibrations(session)]
 
 
-def simulate(session: Session, policy_id: UUID, *, tenant: str, request: SimulationRequest) -> Simulation:
-    """Tries a policy on past jobs; nothing changes. Raises NotFoundError."""
+def simulate_policy(session: Session, policy_id: UUID, *, tenant: str, request: SimulationRequest) -> Simulation:
+    """Apply a policy to past jobs and count the verdicts and actions that would flip. Raises NotFoundError."""
     with session.begin():
-        policy = _existing(policy_queries.find_policy(session, policy_id, tenant=tenant))
+        policy = _require_policy(policy_queries.find_policy(session, policy_id, tenant=tenant))
         applied: dict[str, AppliedPolicy] = {}
-        actions, before, then, flips = _actions_of(policy), Counter[Verdict](), Counter[Verdict](), 0
+        actions, before, then, flips = get_actions(policy), Counter[Verdict](), Counter[Verdict](), 0
         examples: list[Flip] = []
         for past in result_queries.iterate_verdicts(session, tenant=tenant, **dict(request)):
             sha256 = past.calibration_sha256
             if sha256 not in applied:
                 stored = result_queries.get_calibration(session, sha256)
-                applied[sha256] = apply(policy, Calibration.model_validate(stored.payload))
-            verdict = _verdict(applied[sha256], past.probability)
+                applied[sha256] = apply_policy(policy, Calibration.model_validate(stored.payload))
+            verdict = decide_verdict(applied[sha256], past.probability)
             before[past.verdict] += 1
             then[verdict] += 1
             action = actions.on(verdict)
@@ -103,23 +103,23 @@ def simulate(session: Session, policy_id: UUID, *, tenant: str, request: Simulat
 
 
 def attach_result(session: Session, job: Job, result: Result) -> None:
-    """Gives a job the result of another one, or a new one without a job, judged by the job's own policy."""
+    """Attach a result to a job, with verdicts decided by the job's policy. ``result`` is a new row or another job's."""
     stored = result_queries.get_calibration(session, result.calibration_sha256)
     policy = policy_queries.find_policy(session, job.policy_id, tenant=job.tenant) if job.policy_id else None
-    judged = decide(result.payload, Calibration.model_validate(stored.payload), policy)
-    job.verdict = judged["verdict"]
+    decided = decide(result.payload, Calibration.model_validate(stored.payload), policy)
+    job.verdict = decided["verdict"]
     session.add(
         Result(
             job_id=job.id,
             attempt=job.attempt,
-            payload=judged,
+            payload=decided,
             detector_sha256=result.detector_sha256,
             calibration_sha256=result.calibration_sha256,
         )
     )
 
 
-def _existing(policy: Policy | None) -> Policy:
+def _require_policy(policy: Policy | None) -> Policy:
     if policy is None:
-        raise NotFoundError("There is no such policy. GET /v1/policies lists yours.")
+        raise NotFoundError("No policy has this id. List yours with GET /v1/policies.")
     return policy

@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import JobStatus, Priority
 from app.core.errors import FieldError, InvalidRequestError, NotFoundError, UploadIncompleteError
-from app.core.ids import parse_id
+from app.core.ids import IdPrefix, parse_id
 from app.db.engine import advisory_lock, db_now
 from app.db.queries import jobs as job_queries
-from app.db.queries import transitions
 from app.db.queries import uploads as upload_queries
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage, Upload
@@ -21,101 +20,111 @@ from app.infra.job_queue import JobNotifier
 from app.schemas.submissions import JobOptions, JobRequest, Source
 from app.services import audit, policies, webhooks
 from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
+from app.services.lifecycle import create_job
 
 EndpointIds = dict[str | None, UUID]
-"""Webhook endpoints by their URL; a job that names none finds none."""
+"""Webhook endpoints by URL. A job without ``webhook_url`` looks up None and finds no endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionContext:
-    """What every submission needs."""
+    """Resources of every submission."""
 
     storage: ClipStorage
     notifier: JobNotifier
-    """Is rung for the workers."""
     egress: EgressPolicy
-    """Where workers and couriers may connect to."""
+    """Decides which URLs workers and the webhook dispatcher may connect to."""
     find_models: Callable[[], Collection[str]]
-    """The names of the installed models."""
+    """Returns the names of the installed models."""
     batch_delay: timedelta
-    """How long batch jobs let live ones pass."""
+    """Time for which a batch job lets live jobs pass."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Who submits."""
+    """Tenant that submits, and its quota."""
 
     tenant: str
     charge: Callable[[int], None]
-    """Counts jobs against a quota. Raises QuotaExceededError; called last, so that what is refused costs nothing."""
+    """Counts jobs against the quota. Raises QuotaExceededError. Called last: a refused submission costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitUpload:
+    """Command: create a job for a clip that came with the request."""
+
+    upload: Upload
+    clip_name: str | None
+    """Client's name of the clip; never used as a path."""
+    options: JobOptions
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRef:
-    """The clip of a job to be: where it is, or where it will come from."""
+    """Clip of a new job: its file, or its URL."""
 
     name: str | None = None
     url: str | None = None
     sha256: str | None = None
     size_bytes: int | None = None
     deleted_at: datetime | None = None
-    """When the bytes went; only a job that has ended may have such a clip."""
+    """Time at which the file was deleted; only for a job that has already ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLinks:
-    """What a job belongs to."""
+    """Objects that a new job belongs to."""
 
     tenant: str
     batch_id: UUID | None = None
     reanalysis_of: UUID | None = None
     webhook_endpoint_id: UUID | None = None
-    """Whom it tells, beside the endpoints for all jobs."""
+    """Endpoint that the job names, in addition to the endpoints for all jobs."""
 
 
 def submit_upload(
     session: Session,
     context: SubmissionContext,
     submitter: Submitter,
+    claim: IdempotencyClaim | None,
     *,
-    upload: Upload,
-    clip_name: str | None,
-    options: JobOptions,
-    claim: IdempotencyClaim | None = None,
+    command: SubmitUpload,
 ) -> UUID:
-    """Queues a job for a clip that came with the request; after the commit it can no longer be lost.
+    """Create a job for an uploaded clip. After the commit it cannot be lost.
 
     Args:
         session: Has no transaction yet.
-        context: What every submission needs.
-        submitter: Whose job it is.
-        upload: The clip.
-        clip_name: What the client calls it.
-        options: What the client says about it.
-        claim: The request's Idempotency-Key; one that was used leads to its job.
+        context: Resources.
+        submitter: Owner of the job.
+        claim: The request's Idempotency-Key; a used key returns its job.
+        command: The clip and its options.
+
+    Returns:
+        The id of the job.
 
     Raises:
-        InvalidRequestError: The model or policy does not exist, or webhooks do not go to the URL.
-        IdempotencyMismatchError: The key belongs to another submission.
-        IdempotencyInProgressError: Another request has taken the key meanwhile.
-        QuotaExceededError: The submitter has used up its day.
-        StorageFullError: The clip could not be written to the disk.
+        InvalidRequestError: The model or policy does not exist, or webhooks may not be sent to the URL.
+        IdempotencyMismatchError: The key was used for another submission.
+        IdempotencyInProgressError: Another request has claimed the key meanwhile.
+        QuotaExceededError: The quota is used up.
+        StorageFullError: The disk is full.
     """
+    options = command.options
     check_options(context, options)
-    sha256 = upload.finish()
+    sha256 = command.upload.finish()
     fingerprint = fingerprint_of(sha256, options)
     if claim and claim.is_used:
         return claim.job_of(fingerprint)
     with session.begin():
         endpoint_ids = _lock_references(session, [options], [sha256], tenant=submitter.tenant)
         links = JobLinks(submitter.tenant, webhook_endpoint_id=endpoint_ids.get(options.webhook_url))
-        clip = ClipRef(clip_name, None, sha256, upload.size_bytes)
+        clip = ClipRef(command.clip_name, None, sha256, command.upload.size_bytes)
         job = add_job(session, context, links, clip, options)
         if claim:
             bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
         submitter.charge(1)
-        # Last: a row that the database refuses must not leave a clip behind.
-        context.storage.keep(upload, sha256)
+        # Last: if the database refuses the row, no file must remain.
+        context.storage.store_upload(command.upload, sha256)
     context.notifier.notify(job.id)
     return job.id
 
@@ -124,15 +133,15 @@ def submit_source(
     session: Session,
     context: SubmissionContext,
     submitter: Submitter,
+    claim: IdempotencyClaim | None,
     *,
     request: JobRequest,
-    claim: IdempotencyClaim | None = None,
 ) -> UUID:
-    """Queues a job for a clip that the service has, or gets from a URL.
+    """Create a job for a clip that the service has, or fetches from a URL. Returns the id of the job.
 
     Raises:
         NotFoundError: The tenant has no such upload, or no clip with these bytes.
-        UploadIncompleteError: The upload lacks some bytes.
+        UploadIncompleteError: The upload lacks bytes.
         InvalidRequestError, IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As
             ``submit_upload``.
     """
@@ -141,7 +150,7 @@ def submit_source(
     if claim and claim.is_used:
         return claim.job_of(fingerprint)
     with session.begin():
-        endpoint_ids = lock_all_references(session, [request], tenant=submitter.tenant)
+        endpoint_ids = lock_references(session, [request], tenant=submitter.tenant)
         links = JobLinks(submitter.tenant, webhook_endpoint_id=endpoint_ids.get(request.options.webhook_url))
         clip = find_clip(session, request.source, tenant=submitter.tenant)
         job = add_job(session, context, links, clip, request.options)
@@ -153,12 +162,12 @@ def submit_source(
 
 
 def add_job(session: Session, context: SubmissionContext, links: JobLinks, clip: ClipRef, options: JobOptions) -> Job:
-    """Inserts a queued job, in the caller's transaction, which rings the notifier after it.
+    """Create a queued job in the caller's transaction. The caller notifies the workers after the commit.
 
     Raises InvalidRequestError: the tenant has no such policy.
     """
     now, tenant, deadline = db_now(session), links.tenant, options.start_within_seconds
-    policy = policies.find_for_job(session, options.policy, tenant=tenant)
+    policy = policies.find_policy_for_job(session, options.policy, tenant=tenant)
     job = Job(
         tenant=tenant,
         batch_id=links.batch_id,
@@ -179,36 +188,33 @@ def add_job(session: Session, context: SubmissionContext, links: JobLinks, clip:
         clip_bytes=clip.size_bytes,
         clip_deleted_at=clip.deleted_at,
     )
-    transitions.add_job(session, job)
+    create_job(session, job)
     audit.record(session, "job.submitted", job.public_id, tenant=tenant)
     return job
 
 
 def check_options(context: SubmissionContext, options: JobOptions) -> None:
-    """Raises InvalidRequestError where the model is not installed, or webhooks do not go to the URL."""
+    """Raise InvalidRequestError if the model is not installed, or webhooks may not be sent to the URL."""
     if options.model is not None and options.model not in (models := context.find_models()):
-        known = f"Installed are: {', '.join(sorted(models))}." if models else "None is: leave it out."
+        known = f"Installed models: {', '.join(sorted(models))}." if models else "No model is installed: leave it out."
         detail = f"The model {options.model!r} is not installed. {known}"
         raise InvalidRequestError(detail, errors=[FieldError("/options/model", detail)])
     if options.webhook_url:
         webhooks.check_url(context.egress, options.webhook_url, pointer="/options/webhook_url")
 
 
-def lock_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
-    """A job of the tenant whose clip has these bytes; nobody deletes them before the transaction has ended."""
-    advisory_lock(session, sha256)
-    return job_queries.find_holder(session, sha256, tenant=tenant)
-
-
 def check_request(context: SubmissionContext, request: JobRequest) -> None:
-    """Raises InvalidRequestError where a URL leads to where the service does not connect, or as ``check_options``."""
+    """Raise InvalidRequestError if the service may not connect to the source's URL, or as ``check_options``."""
     check_options(context, request.options)
     if request.source.url:
         webhooks.check_url(context.egress, request.source.url, pointer="/source/url")
 
 
-def lock_all_references(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> EndpointIds:
-    """As ``_lock_references``, for all that the requests name."""
+def lock_references(session: Session, requests: Sequence[JobRequest], *, tenant: str) -> EndpointIds:
+    """Lock the webhook endpoints and clips that the requests name, so that they are not deleted.
+
+    Returns the endpoints; missing ones are created.
+    """
     sources = [request.source for request in requests]
     ids = [upload_id for source in sources if (upload_id := _upload_id(source))]
     uploads = upload_queries.list_uploads(session, ids, tenant=tenant)
@@ -220,39 +226,43 @@ def lock_all_references(session: Session, requests: Sequence[JobRequest], *, ten
 def _lock_references(
     session: Session, options: Sequence[JobOptions], sha256s: Sequence[str], *, tenant: str
 ) -> EndpointIds:
-    """Keeps webhook endpoints, then clips, from being deleted; each in one order: two submissions must not block.
-
-    Returns the endpoints that the options name, which are made where there are none.
-    """
+    # Endpoints before clips, each sorted: two submissions must not block each other.
     urls = sorted({option.webhook_url for option in options if option.webhook_url})
-    endpoint_ids: EndpointIds = {url: webhooks.find_or_add_named(session, tenant=tenant, url=url) for url in urls}
+    endpoint_ids: EndpointIds = {url: webhooks.get_or_create_named(session, tenant=tenant, url=url) for url in urls}
     for sha256 in sorted(set(sha256s)):
         advisory_lock(session, sha256)
     return endpoint_ids
 
 
+def lock_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
+    """Lock a clip and return a job of the tenant that references it. The clip is not deleted before the commit."""
+    advisory_lock(session, sha256)
+    return job_queries.find_job_with_clip(session, sha256, tenant=tenant)
+
+
 def find_clip(session: Session, source: Source, *, tenant: str) -> ClipRef:
-    """The clip of a source; call ``lock_all_references`` before."""
+    """Return the clip of a source. Call ``lock_references`` before.
+
+    Raises NotFoundError, UploadIncompleteError.
+    """
     if source.url:
         return ClipRef(url=source.url)
     if source.sha256:
-        holder = job_queries.find_holder(session, source.sha256, tenant=tenant)
+        holder = job_queries.find_job_with_clip(session, source.sha256, tenant=tenant)
         if holder is None:
-            raise NotFoundError("No job of yours holds a clip with this SHA-256. Upload it.")
+            raise NotFoundError("None of your jobs has a clip with this SHA-256. Upload it.")
         return ClipRef(holder.clip_name, None, source.sha256, holder.clip_bytes)
     upload_id = _upload_id(source)
     upload = upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
     if upload is None:
-        raise NotFoundError("There is no such upload, or it has expired. Begin one with POST /v1/uploads.")
+        raise NotFoundError("No upload has this id, or it has expired. Create one with POST /v1/uploads.")
     if upload.clip_sha256 is None:
-        raise UploadIncompleteError(
-            f"The upload is not complete. GET /v1/uploads/{upload.public_id} says what is there."
-        )
-    if upload.used_at and job_queries.find_holder(session, upload.clip_sha256, tenant=tenant) is None:
-        raise NotFoundError("The clip of this upload was deleted with the jobs that were made of it. Upload it again.")
+        raise UploadIncompleteError(f"The upload is incomplete. Read its offset: GET /v1/uploads/{upload.public_id}.")
+    if upload.used_at and job_queries.find_job_with_clip(session, upload.clip_sha256, tenant=tenant) is None:
+        raise NotFoundError("The clip of this upload was deleted with its jobs. Upload it again.")
     upload.used_at = upload.used_at or db_now(session)
     return ClipRef(upload.clip_name, None, upload.clip_sha256, upload.size_bytes)
 
 
 def _upload_id(source: Source) -> UUID | None:
-    return parse_id(source.upload_id, "up") if source.upload_id else None
+    return parse_id(source.upload_id, IdPrefix.UPLOAD) if source.upload_id else None

@@ -1,4 +1,4 @@
-"""Clips that come in pieces: begun with an API key, sent to a one-time URL, complete when all bytes are there."""
+"""Use cases of resumable uploads: created with an API key, sent in chunks to a one-time URL (tus 1.0)."""
 
 import hashlib
 import secrets
@@ -31,27 +31,27 @@ from app.services import audit, deletion
 
 @dataclass(frozen=True, slots=True)
 class UploadRules:
-    """What an upload may be."""
+    """Limits of uploads."""
 
     max_bytes: int
     url_lifetime: timedelta
-    """How long its URL is good."""
+    """Validity of the upload URL."""
     lifetime: timedelta
-    """How long it is kept where no job names it."""
+    """Time until an upload that no job uses is deleted."""
 
 
 def begin_upload(
     session: Session, storage: ClipStorage, rules: UploadRules, *, tenant: str, request: UploadRequest
 ) -> tuple[ClipUpload, str]:
-    """Notes a clip that is about to come; returns the secret of its one-time URL beside it.
+    """Create an upload. Returns it with the secret of its one-time URL.
 
     Raises:
-        ClipTooLargeError: It is announced larger than clips may be.
-        StorageFullError: There is no room for it at the moment.
+        ClipTooLargeError: The announced size exceeds the limit.
+        StorageFullError: There is no room for it.
     """
     if request.bytes > rules.max_bytes:
-        raise ClipTooLargeError(f"A clip may have {rules.max_bytes} bytes. Send a shorter or smaller one.")
-    storage.check_room(request.bytes)
+        raise ClipTooLargeError(f"A clip may have {rules.max_bytes} bytes. Send a shorter or smaller clip.")
+    storage.require_space(request.bytes)
     secret = secrets.token_urlsafe(32)
     with session.begin():
         now = db_now(session)
@@ -71,16 +71,16 @@ def begin_upload(
 
 
 def get_upload(session: Session, upload_id: UUID, *, tenant: str) -> ClipUpload:
-    """An upload. Raises NotFoundError."""
+    """Return an upload. Raises NotFoundError."""
     with session.begin():
-        return _existing(upload_queries.find_upload(session, upload_id, tenant=tenant))
+        return _require_upload(upload_queries.find_upload(session, upload_id, tenant=tenant))
 
 
 def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: timedelta) -> tuple[ClipUpload, str]:
-    """Gives an upload another one-time URL, in place of the one it had. Raises NotFoundError."""
+    """Replace the one-time URL of an upload. Raises NotFoundError."""
     secret = secrets.token_urlsafe(32)
     with session.begin():
-        upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
+        upload = _require_upload(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         upload.url_digest = _digest(secret)
         upload.url_expires_at = db_now(session) + url_lifetime
         audit.record(session, "upload.url_renewed", upload.public_id, tenant=tenant)
@@ -88,88 +88,94 @@ def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: t
 
 
 def delete_upload(session: Session, storage: ClipStorage, upload_id: UUID, *, tenant: str) -> None:
-    """Forgets an upload; jobs that were made of it keep the clip. Raises NotFoundError."""
+    """Delete an upload. Jobs that were created from it keep the clip. Raises NotFoundError."""
     with session.begin():
-        upload = _existing(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
+        upload = _require_upload(upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True))
         session.delete(upload)
         audit.record(session, "upload.deleted", upload.public_id, tenant=tenant)
     deletion.delete_upload_files(session, storage, upload)
 
 
-def find_by_url(session: Session, secret: str) -> ClipUpload:
-    """The upload of a one-time URL. Raises NotFoundError: there is none, or the URL is too old."""
+def get_upload_by_url(session: Session, secret: str) -> ClipUpload:
+    """Return the upload of a one-time URL. Raises NotFoundError: it does not exist, or the URL has expired."""
     with session.begin():
         upload = upload_queries.find_upload_by_url(session, _digest(secret))
         if upload is None:
-            raise NotFoundError("This upload URL is not valid any more. Whoever gave it to you can renew it.")
+            raise NotFoundError("This upload URL is no longer valid. Renew it with POST /v1/uploads/{id}:renew-url.")
         return upload
 
 
-def received_bytes(storage: ClipStorage, upload: ClipUpload) -> int:
-    """How much of an upload is there."""
+def count_received_bytes(storage: ClipStorage, upload: ClipUpload) -> int:
+    """Return the number of bytes that have arrived."""
     return upload.size_bytes if upload.clip_sha256 else storage.partial.size_bytes(upload.public_id)
 
 
 @contextmanager
 def open_for_append(storage: ClipStorage, upload: ClipUpload, *, offset: int) -> Iterator[ChunkWriter]:
-    """Where the next piece goes.
+    """Open an upload for its next chunk.
 
     Raises:
-        OffsetMismatchError: The piece does not begin at the end, or another one is on its way.
+        OffsetMismatchError: The chunk does not start at the end, or another chunk is being written.
         StorageFullError: There is no room for the rest of the clip.
     """
-    storage.check_room(upload.size_bytes - offset)
+    storage.require_space(upload.size_bytes - offset)
     try:
-        with storage.partial.open_for_append(upload.public_id) as end:
-            if upload.clip_sha256 or end.offset != offset:
-                raise OffsetMismatchError(f"Go on at byte {received_bytes(storage, upload)}: HEAD says where.")
-            yield end
+        with storage.partial.open_for_append(upload.public_id) as writer:
+            if upload.clip_sha256 or writer.offset != offset:
+                raise OffsetMismatchError(f"Continue at byte {count_received_bytes(storage, upload)}, as HEAD reports.")
+            yield writer
     except BlockingIOError as error:
-        raise OffsetMismatchError("Another piece is being written. Wait for it, then ask with HEAD.") from error
+        raise OffsetMismatchError(
+            "Another chunk is being written. Wait for it, then read the offset with HEAD."
+        ) from error
 
 
 def check_chunk(upload: ClipUpload, end_bytes: int) -> None:
-    """Raises ClipTooLargeError where a piece reaches beyond the end."""
+    """Raise ClipTooLargeError if a chunk ends behind the announced size."""
     if end_bytes > upload.size_bytes:
-        raise ClipTooLargeError(f"This upload was announced with {upload.size_bytes} bytes. Begin one for all of them.")
+        raise ClipTooLargeError(
+            f"This upload was announced with {upload.size_bytes} bytes. Create one with the full size."
+        )
 
 
-def complete(session: Session, storage: ClipStorage, upload: ClipUpload) -> ClipUpload:
-    """Files the clip of an upload whose last byte is there; does nothing where some lack, or it was done before.
+def complete_upload(session: Session, storage: ClipStorage, upload: ClipUpload) -> ClipUpload:
+    """Store the clip of an upload if all bytes have arrived. Returns the current upload.
 
-    Returns the upload as it is now.
-
-    Raises ChecksumMismatchError, UnsupportedMediaError: it is not what was announced, or no video; it begins anew.
+    Raises:
+        ChecksumMismatchError: The bytes differ from the announced SHA-256; the upload starts again at 0.
+        UnsupportedMediaError: The clip is no video; the upload starts again at 0.
     """
     name, tenant = upload.public_id, upload.tenant
     if upload.clip_sha256 or storage.partial.size_bytes(name) < upload.size_bytes:
         return upload
     try:
-        sha256 = _check(storage, upload)
+        sha256 = _verify_clip(storage, upload)
     except FileNotFoundError:
-        return get_upload(session, upload.id, tenant=tenant)  # another request has just filed it
+        return get_upload(session, upload.id, tenant=tenant)  # another request has just stored it
     except (ChecksumMismatchError, UnsupportedMediaError):
         storage.partial.delete(name)
         raise
     with session.begin():
-        # First the clip, then the row: as whoever submits both does.
+        # The clip before the row: submissions lock in this order.
         advisory_lock(session, sha256)
-        row = _existing(upload_queries.find_upload(session, upload.id, tenant=tenant, lock=True))
+        row = _require_upload(upload_queries.find_upload(session, upload.id, tenant=tenant, lock=True))
         if row.clip_sha256 is None:
             row.clip_sha256 = sha256
             audit.record(session, "upload.completed", name, tenant=tenant)
-            storage.keep_partial(name, sha256)
+            storage.store_partial_upload(name, sha256)
         return row
 
 
-def _check(storage: ClipStorage, upload: ClipUpload) -> str:
-    """The SHA-256 of what arrived."""
+def _verify_clip(storage: ClipStorage, upload: ClipUpload) -> str:
+    """Return the SHA-256 of the received bytes."""
     with storage.partial.open_clip(upload.public_id) as clip:
         sha256 = hashlib.file_digest(cast("BufferedReader", clip), "sha256").hexdigest()
         clip.seek(0)
         require_video_signature(clip.read(SNIFF_BYTES))
     if upload.declared_sha256 not in {None, sha256}:
-        raise ChecksumMismatchError(f"The SHA-256 of what arrived is {sha256}. Send it again from the start.")
+        raise ChecksumMismatchError(
+            f"The received bytes have the SHA-256 {sha256}. Send the clip again from the start."
+        )
     return sha256
 
 
@@ -177,7 +183,7 @@ def _digest(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def _existing(upload: ClipUpload | None) -> ClipUpload:
+def _require_upload(upload: ClipUpload | None) -> ClipUpload:
     if upload is None:
-        raise NotFoundError("There is no such upload, or it has expired. Begin one with POST /v1/uploads.")
+        raise NotFoundError("No upload has this id, or it has expired. Create one with POST /v1/uploads.")
     return upload

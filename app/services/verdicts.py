@@ -15,30 +15,30 @@ from app.schemas.policies import (
 
 
 def decide(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> dict[str, Any]:
-    """Judges the probabilities of a finding, or of a result that another policy has judged.
+    """Decide the verdicts of a finding, or decide those of a result again.
 
     Args:
-        payload: ``schemas.Finding`` or ``schemas.Result`` as JSON; it is left as it is.
-        calibration: Of the model that found it.
-        policy: None: the model's own thresholds.
+        payload: ``schemas.results.Finding`` or ``Result`` as JSON; not modified.
+        calibration: Calibration of the model that analyzed the clip.
+        policy: Policy to apply; None: the model's own thresholds.
 
     Returns:
-        ``schemas.Result`` as JSON.
+        ``schemas.results.Result`` as JSON.
     """
-    applied = apply(policy, calibration)
-    tracks = [track | {"verdict": _verdict(applied, track["probability"])} for track in payload["tracks"]]
-    verdict = _verdict(applied, payload["probability"])
-    judged = {
+    applied = apply_policy(policy, calibration)
+    tracks = [track | {"verdict": decide_verdict(applied, track["probability"])} for track in payload["tracks"]]
+    verdict = decide_verdict(applied, payload["probability"])
+    decided = {
         "verdict": verdict,
         "tracks": tracks,
-        "recommended_action": _actions_of(policy).on(verdict),
+        "recommended_action": get_actions(policy).on(verdict),
         "policy": applied.model_dump(mode="json"),
     }
-    return payload | judged
+    return payload | decided
 
 
-def apply(policy: Policy | None, calibration: Calibration) -> AppliedPolicy:
-    """The thresholds of a policy for a model."""
+def apply_policy(policy: Policy | None, calibration: Calibration) -> AppliedPolicy:
+    """Return the thresholds of a policy for the calibration of a model."""
     own = calibration.model_dump(include=set(AppliedPolicy.model_fields))
     described = {"id": None, "name": DEFAULT_POLICY, "version": 0, "calibration_sha256": calibration.sha256}
     if policy is None:
@@ -47,7 +47,7 @@ def apply(policy: Policy | None, calibration: Calibration) -> AppliedPolicy:
     low, high = policy.manipulated_false_positive_rate, policy.suspicious_false_positive_rate
     if low is None or high is None or not calibration.operating_points:
         return AppliedPolicy.model_validate(own | described)
-    manipulated, suspicious = (_nearest(calibration.operating_points, rate) for rate in (low, high))
+    manipulated, suspicious = (_find_nearest(calibration.operating_points, rate) for rate in (low, high))
     chosen = {
         "suspicious_at": suspicious.threshold,
         "suspicious_false_positive_rate": suspicious.false_positive_rate,
@@ -57,15 +57,17 @@ def apply(policy: Policy | None, calibration: Calibration) -> AppliedPolicy:
     return AppliedPolicy.model_validate(described | chosen)
 
 
-def _nearest(points: Sequence[OperatingPoint], rate: float) -> OperatingPoint:
-    """The one whose rate is nearest to the one that may be, from below; the strictest where all are above."""
+def _find_nearest(points: Sequence[OperatingPoint], rate: float) -> OperatingPoint:
+    """Return the point with the highest rate that is not above ``rate``, or the strictest if all are above."""
     by_rate = sorted(points, key=lambda point: point.false_positive_rate)
     return [by_rate[0], *(point for point in by_rate if point.false_positive_rate <= rate)][-1]
 
 
-def _verdict(applied: AppliedPolicy, probability: float | None) -> Verdict:
+def decide_verdict(applied: AppliedPolicy, probability: float | None) -> Verdict:
+    """Return the verdict for a probability; None means that there was nothing to evaluate."""
     return Verdict.of(probability, suspicious_at=applied.suspicious_at, manipulated_at=applied.manipulated_at)
 
 
-def _actions_of(policy: Policy | None) -> Actions:
+def get_actions(policy: Policy | None) -> Actions:
+    """Return the recommended action per verdict."""
     return Actions.model_validate(policy.actions) if policy else Actions()

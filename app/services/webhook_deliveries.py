@@ -1,4 +1,4 @@
-"""What the dispatcher does with webhook events: claim those that are due, record what came of a delivery."""
+"""Use cases of the webhook dispatcher: claim events that are due, record the result of a delivery."""
 
 import json
 import random
@@ -15,35 +15,35 @@ from app.db.engine import db_now
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookDelivery, WebhookEvent
-from app.services.webhooks import disable
+from app.services.webhooks import disable_endpoint
 
 BODY_MAX_BYTES = 20_000
-"""Standard Webhooks advises to stay below 20 kB."""
+"""Maximum size of a body, as Standard Webhooks advises."""
 _JITTER = 0.2
-"""A receiver that comes back after an outage must not meet all its senders in the same second."""
+"""Relative jitter of retry delays: a receiver that recovers must not get all events in the same second."""
 _RETRY_AFTER_MAX = timedelta(hours=1)
-"""Longest that a receiver may put off the next delivery."""
+"""Maximum of ``Retry-After`` that is respected."""
 _STATUSES = {event: status for status, event in STATUS_EVENTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRequest:
-    """One delivery to be made, without a session."""
+    """A claimed delivery, independent of the session."""
 
     event_id: UUID
     endpoint_id: UUID
     message_id: str
     url: str
     secrets: tuple[str, ...]
-    """The newest first."""
+    """Newest first."""
     body: str
     claimed_until: datetime
-    """Fences the result off from that of a later claim, or of a replay."""
+    """Fence: a result is ignored if the event was claimed or replayed since."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What came of a delivery: a status code, or the error that kept one from coming."""
+    """Result of a delivery: a status code, or the error if there was no answer."""
 
     status_code: int | None = None
     error: str | None = None
@@ -52,24 +52,24 @@ class DeliveryResult:
 
     @property
     def is_delivered(self) -> bool:
-        """2xx; a redirect is a failure."""
+        """True for 2xx. A redirect is a failure."""
         return self.status_code is not None and 200 <= self.status_code < 300
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, and for how long, a delivery is tried."""
+    """Delays between deliveries of an event, and the time after which an endpoint is disabled."""
 
     delays: Sequence[timedelta]
-    """Before the second delivery, the third and so on."""
+    """Delay before the second delivery, the third and so on."""
     disable_after: timedelta
-    """An endpoint that only fails for so long is disabled."""
+    """Time of failures only, after which an endpoint is disabled."""
 
 
 def claim_deliveries(
     session: Session, *, lease: timedelta, limit: int, per_endpoint: int, busy: Mapping[UUID, int]
 ) -> list[DeliveryRequest]:
-    """Takes what is due; a dispatcher that dies with it leaves it to others after ``lease``."""
+    """Claim events that are due. If the dispatcher dies, they are due again after ``lease``."""
     with session.begin():
         now = db_now(session)
         due = webhook_queries.claim_due(session, until=now + lease, limit=limit, per_endpoint=per_endpoint, busy=busy)
@@ -77,7 +77,7 @@ def claim_deliveries(
 
 
 def record_delivery(session: Session, delivery: DeliveryRequest, result: DeliveryResult, policy: RetryPolicy) -> bool:
-    """Notes a delivery and schedules the next one. True: the endpoint was disabled by it."""
+    """Record a delivery and schedule the next one. Returns True if it disabled the endpoint."""
     with session.begin():
         event = webhook_queries.find_claimed(session, delivery.event_id, endpoint_id=delivery.endpoint_id)
         if event is None:
@@ -104,9 +104,9 @@ def record_delivery(session: Session, delivery: DeliveryRequest, result: Deliver
             event.next_at = None
             return False
         if result.status_code == 410:
-            disable(session, endpoint, reason="it answered 410 Gone", at=now)
+            disable_endpoint(session, endpoint, reason="it answered 410 Gone", at=now)
         elif now - endpoint.failing_since >= policy.disable_after:
-            disable(
+            disable_endpoint(
                 session, endpoint, reason=f"no delivery worked since {endpoint.failing_since:%Y-%m-%d %H:%M}", at=now
             )
         return endpoint.disabled_at is not None
@@ -149,7 +149,7 @@ def _write_body(due: webhook_queries.DueEvent) -> str:
 
 
 def _describe_job(job: Job, kind: EventType) -> dict[str, Any]:
-    """What is needed to decide whether to read the job. The status is that of the event, not of the moment."""
+    """Describe a job for an event. The status is the event's, not the current one."""
     described: dict[str, Any] = {
         "id": job.public_id,
         "status": _STATUSES.get(kind, job.status).value,

@@ -1,4 +1,4 @@
-"""The real thing: PostgreSQL, Valkey, uvicorn and Celery workers as processes of their own."""
+"""Real service: PostgreSQL, Valkey, uvicorn, Celery workers and the webhook dispatcher as processes."""
 
 import http.server
 import os
@@ -31,7 +31,7 @@ _START_SECONDS = 90
 
 
 def find_free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port: int = free.getsockname()[1]
     return port
@@ -39,7 +39,7 @@ def find_free_port() -> int:
 
 @dataclass
 class Process:
-    """A process of the service and its log."""
+    """Process of the service and its log."""
 
     popen: subprocess.Popen[bytes]
     log: Path
@@ -57,14 +57,14 @@ class Process:
         self.popen.wait(60)
 
     def decoder(self) -> psutil.Process:
-        """The child that decodes clips."""
+        """Return the child process that decodes clips."""
         children = psutil.Process(self.pid).children(recursive=True)
         return next(child for child in children if "worker.detector.sandbox.child" in child.cmdline())
 
 
 @dataclass
 class Service:
-    """The whole service; workers come and go."""
+    """Running service. Tests start and stop workers."""
 
     url: str
     folder: Path
@@ -75,7 +75,7 @@ class Service:
     started: list[Process] = field(default_factory=list)
 
     def start_worker(self, **environment: str) -> Process:
-        """A worker that is ready for jobs."""
+        """Start a worker and wait until it is ready for jobs."""
         log = self.folder / f"worker-{len(self.started)}.log"
         worker = start([sys.executable, "-m", "worker"], self.environment | environment, log)
         self.started.append(worker)
@@ -84,7 +84,7 @@ class Service:
 
     @contextmanager
     def worker(self, **environment: str) -> Iterator[Process]:
-        """A worker for the time of a block."""
+        """Run a worker during a block."""
         worker = self.start_worker(**environment)
         try:
             yield worker
@@ -94,7 +94,7 @@ class Service:
 
     @contextmanager
     def dispatcher(self) -> Iterator[Process]:
-        """A dispatcher for the time of a block."""
+        """Run a webhook dispatcher during a block."""
         log = self.folder / f"dispatcher-{len(self.started)}.log"
         dispatcher = start([sys.executable, "-m", "app.cli.main", "webhooks"], self.environment, log)
         self.started.append(dispatcher)
@@ -105,21 +105,21 @@ class Service:
             dispatcher.terminate()
 
     def submit_hung(self, worker: Process, clip: Path) -> Job:
-        """A job that this worker, the only one, has begun and cannot end: its decoder is suspended."""
+        """Submit a job that the only worker starts and cannot end: its decoder is suspended."""
         worker.decoder().suspend()
         job = self.client.submit(clip)
         wait_until(lambda: self.client.get(job.id).progress)
         return job
 
     def wait_for_end(self, job: Job, seconds: float = 60) -> Job:
-        """The job once it has ended."""
+        """Wait for the end of a job and return it."""
         ended: Job = wait_until(
             lambda: found if (found := self.client.get(job.id, wait_seconds=5)).status.is_final else None, seconds
         )
         return ended
 
     def count_results(self, job: Job) -> int:
-        """Rows in the table of results."""
+        """Return the number of rows in the table of results."""
         engine = make_engine(self.environment["UNMASK_DATABASE_URL"])
         with engine.connect() as connection:
             query = text("SELECT count(*) FROM results WHERE job_id = :id")
@@ -156,7 +156,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_HEARTBEAT_INTERVAL": "0.2",
             "UNMASK_SWEEP_INTERVAL": "0.5",
             "UNMASK_DRAIN_TIMEOUT": "2",
-            "UNMASK_REUSE_RESULTS": "false",  # the same few clips are judged again and again
+            "UNMASK_REUSE_RESULTS": "false",  # the same few clips are analyzed repeatedly
             "UNMASK_WAIT_MAX": "5",
             "UNMASK_EGRESS_ALLOW": LOOPBACK,
             "UNMASK_WEBHOOK_RETRY_DELAYS": "[0.5, 0.5, 0.5]",
@@ -177,14 +177,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def running_worker(service: Service) -> Iterator[Process]:
-    """A worker for the tests of a module that leave it in peace."""
+    """Run a worker for the tests of a module that do not disturb it."""
     with service.worker() as worker:
         yield worker
 
 
 @pytest.fixture
 def web(clip: Callable[[str], Path]) -> Iterator[str]:
-    """A web server with the clips."""
+    """Run a web server with the clips."""
     clip("speaker.mp4")
     clip("no_face.mp4")
 

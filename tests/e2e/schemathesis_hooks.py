@@ -1,6 +1,6 @@
-"""What Schemathesis must be told beside the reference."""
+"""Configuration of Schemathesis beyond the OpenAPI."""
 
 import schemathesis
 
-# A piece of an upload is bytes, whatever its media type is called.
+# A chunk of an upload is bytes, whatever its media type is called.
 schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")

@@ -1,4 +1,4 @@
-"""The clients against the running service: what they return is final, what they raise says why."""
+"""Clients against the running service: ``wait`` returns final jobs or raises."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_w
 FAKE = FeedbackRequest(label=FeedbackLabel.FAKE)
 
 
-def test_the_client_waits_for_the_end(service: Service, clip: Callable[[str], Path]) -> None:
+def test_client_wait_returns_finished_job(service: Service, clip: Callable[[str], Path]) -> None:
     client = service.client
     options = JobOptions(external_id="client")
     first = client.submit(clip("speaker.mp4"), options=options, idempotency_key="client-1")
@@ -33,7 +33,7 @@ def test_the_client_waits_for_the_end(service: Service, clip: Callable[[str], Pa
     assert error.value.problem.code == "gone_deleted"
 
 
-def test_the_async_client_does_the_same(service: Service, clip: Callable[[str], Path]) -> None:
+def test_async_client_wait_returns_finished_job(service: Service, clip: Callable[[str], Path]) -> None:
     async def use() -> None:
         async with AsyncClient(url=service.url, api_key=API_KEY) as client:
             options = JobOptions(external_id="async")
@@ -52,7 +52,7 @@ def test_the_async_client_does_the_same(service: Service, clip: Callable[[str], 
     asyncio.run(use())
 
 
-def test_a_job_that_has_not_ended_is_never_returned(
+def test_wait_past_timeout_raises_still_running(
     service: Service, running_worker: Process, clip: Callable[[str], Path]
 ) -> None:
     async def use(job_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Each kind of clip through the real API, queue, worker and database: it is judged, or the reason is said."""
+"""Each kind of clip through the real API, queue, worker and database: a verdict, or a reason."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_w
         ("transport_stream.ts", 1),
     ],
 )
-def test_a_good_clip_gets_numbers_for_each_frame(service: Service, clip: Clip, name: str, tracks: int) -> None:
+def test_analyze_good_clip_stores_frames(service: Service, clip: Clip, name: str, tracks: int) -> None:
     job = service.wait_for_end(service.client.submit(clip(name), options=JobOptions(external_id=name)))
     assert (job.status, job.attempts) == (JobStatus.SUCCEEDED, 1)
     assert job.verdict is not Verdict.NOT_EVALUATED
@@ -53,7 +53,9 @@ def test_a_good_clip_gets_numbers_for_each_frame(service: Service, clip: Clip, n
         ("blurred.mp4", ReasonCode.LOW_QUALITY_BLUR),
     ],
 )
-def test_a_clip_that_shows_too_little_says_why(service: Service, clip: Clip, name: str, reason: ReasonCode) -> None:
+def test_analyze_clip_without_evidence_is_not_evaluated_with_reason(
+    service: Service, clip: Clip, name: str, reason: ReasonCode
+) -> None:
     job = service.wait_for_end(service.client.submit(clip(name)))
     assert (job.status, job.verdict) == (JobStatus.SUCCEEDED, Verdict.NOT_EVALUATED)
     assert job.result is not None
@@ -62,22 +64,20 @@ def test_a_clip_that_shows_too_little_says_why(service: Service, clip: Clip, nam
 
 
 @pytest.mark.parametrize(("name", "code"), UNREADABLE)
-def test_a_clip_that_cannot_be_read_fails_with_a_code(
-    service: Service, clip: Clip, name: str, code: FailureCode
-) -> None:
+def test_analyze_unreadable_clip_fails_with_code(service: Service, clip: Clip, name: str, code: FailureCode) -> None:
     job = service.wait_for_end(service.client.submit(clip(name)))
     assert job.status is JobStatus.FAILED
     assert job.failure is not None
     assert (job.failure.code, job.failure.retryable) == (code, False)
 
 
-def test_an_empty_clip_is_refused_at_once(service: Service, clip: Clip) -> None:
+def test_submit_empty_clip_is_refused(service: Service, clip: Clip) -> None:
     with pytest.raises(ApiError) as caught:
         service.client.submit(clip("zero_bytes.mp4"))
     assert caught.value.problem.code == "unsupported_media"
 
 
-def test_a_self_blended_copy_is_more_likely_fake_than_its_original(service: Service, clip: Clip) -> None:
+def test_self_blended_copy_has_higher_probability_than_original(service: Service, clip: Clip) -> None:
     jobs = [service.client.submit(clip(name)) for name in ("speaker.mp4", "self_blended.mp4")]
     original, copy = (service.wait_for_end(job).result for job in jobs)
     assert original is not None
@@ -87,7 +87,7 @@ def test_a_self_blended_copy_is_more_likely_fake_than_its_original(service: Serv
     assert copy.probability > original.probability
 
 
-def test_many_jobs_at_once_all_end_once(service: Service, clip: Clip) -> None:
+def test_many_concurrent_jobs_each_end_once(service: Service, clip: Clip) -> None:
     jobs = [service.client.submit(clip("short.mp4")) for _ in range(20)]
     assert {service.wait_for_end(job).status for job in jobs} == {JobStatus.SUCCEEDED}
     assert {service.count_results(job) for job in jobs} == {1}
@@ -103,20 +103,20 @@ def scan(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_line_prints_one_object_a_clip(service: Service, clip: Clip) -> None:
+def test_scan_json_prints_one_object_per_clip(service: Service, clip: Clip) -> None:
     done = scan(service, "--json", str(clip("speaker.mp4")), str(clip("truncated.mp4")), str(clip("zero_bytes.mp4")))
     assert done.returncode == 1
-    judged, broken, refused = (json.loads(line) for line in done.stdout.splitlines())
-    assert (judged["status"], judged["reasons"]) == ("succeeded", [])
-    assert judged["verdict"] != "NOT_EVALUATED"
-    assert 0 < judged["probability"] < 1
-    assert len(judged["tracks"]) == 1
-    assert judged["job_id"].startswith("job_")
+    evaluated, broken, refused = (json.loads(line) for line in done.stdout.splitlines())
+    assert (evaluated["status"], evaluated["reasons"]) == ("succeeded", [])
+    assert evaluated["verdict"] != "NOT_EVALUATED"
+    assert 0 < evaluated["probability"] < 1
+    assert len(evaluated["tracks"]) == 1
+    assert evaluated["job_id"].startswith("job_")
     assert (broken["status"], broken["error"]["code"]) == ("failed", "not_a_video")
     assert (refused["job_id"], refused["error"]["code"]) == (None, "unsupported_media")
 
 
-def test_the_command_line_prints_a_table(service: Service, clip: Clip) -> None:
+def test_scan_prints_table(service: Service, clip: Clip) -> None:
     done = scan(service, str(clip("two_people.mp4")))
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -125,13 +125,13 @@ def test_the_command_line_prints_a_table(service: Service, clip: Clip) -> None:
     assert all(set(row.split()[-1]) <= set("▁▂▃▄▅▆▇█") and len(row.split()[-1]) == 16 for row in rows)
 
 
-def test_a_wrong_key_is_said(service: Service, clip: Clip) -> None:
+def test_scan_with_wrong_key_reports_it(service: Service, clip: Clip) -> None:
     done = scan(service, "--key", "umk_wrong", str(clip("speaker.mp4")))
     assert done.returncode == 1
     assert "UNMASK_API_KEY" in done.stderr
 
 
-def test_the_same_bytes_are_judged_once(service: Service, clip: Callable[[str], Path]) -> None:
+def test_submit_same_bytes_reuses_result(service: Service, clip: Callable[[str], Path]) -> None:
     with service.worker(UNMASK_REUSE_RESULTS="true"):
         again = None
         for _ in range(10):  # the worker of the other tests, which reuses nothing, may be faster

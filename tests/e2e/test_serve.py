@@ -1,4 +1,4 @@
-"""``unmask serve`` and ``unmask demo``: one command starts everything, one signal stops everything."""
+"""``unmask serve`` and ``unmask demo``: start, stop, crash, restart."""
 
 import os
 import signal
@@ -44,7 +44,7 @@ def connect(environment: dict[str, str]) -> Client:
 
 
 def family(folder: Path) -> list[psutil.Process]:
-    """Every process whose command line or environment names the folder."""
+    """Return the processes whose command line or environment contains the folder."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -59,7 +59,7 @@ def family(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Clip, number: signal.Signals) -> None:
+def test_serve_signal_stops_everything_and_keeps_data(tmp_path: Path, clip: Clip, number: signal.Signals) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     with connect(environment) as client:
@@ -72,7 +72,7 @@ def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Cl
     log = stack.log.read_text()
     assert "/docs" in log
     assert "api-key" in log
-    assert "worker  | " in log
+    assert "worker   | " in log
 
     again = serve(environment, tmp_path / "second.log")
     with connect(environment) as client:
@@ -82,7 +82,7 @@ def test_one_signal_stops_everything_and_keeps_the_data(tmp_path: Path, clip: Cl
     assert family(tmp_path) == []
 
 
-def test_after_a_kill_the_children_end_and_the_next_start_works(tmp_path: Path) -> None:
+def test_serve_killed_children_end_and_restart_works(tmp_path: Path) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     connect(environment).close()
@@ -98,7 +98,9 @@ def test_after_a_kill_the_children_end_and_the_next_start_works(tmp_path: Path) 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("delay_seconds", [0.8, 1.2, 1.6, 2.4])
-def test_a_signal_while_it_starts_leaves_nothing(tmp_path: Path, delay_seconds: float, number: signal.Signals) -> None:
+def test_serve_signal_during_start_leaves_no_process(
+    tmp_path: Path, delay_seconds: float, number: signal.Signals
+) -> None:
     stack = serve(make_environment(tmp_path), tmp_path / "log")
     time.sleep(delay_seconds)
     os.killpg(stack.pid, number)  # as a terminal does: the processes that it has started hear it too
@@ -106,7 +108,7 @@ def test_a_signal_while_it_starts_leaves_nothing(tmp_path: Path, delay_seconds: 
     assert family(tmp_path) == []
 
 
-def test_two_stacks_do_not_share_a_folder(tmp_path: Path) -> None:
+def test_serve_twice_in_one_folder_is_refused(tmp_path: Path) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     connect(environment).close()
@@ -119,13 +121,11 @@ def test_two_stacks_do_not_share_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("UNMASK_MODEL_DIR", "/nonexistent", "is no model"),
+        ("UNMASK_MODEL_DIR", "/nonexistent", "is not a model"),
         ("UNMASK_CLIP_MAX_PIXELS", "-1", "UNMASK_CLIP_MAX_PIXELS is '-1'"),
     ],
 )
-def test_a_worker_that_cannot_work_ends_the_service_with_its_reason(
-    tmp_path: Path, name: str, value: str, said: str
-) -> None:
+def test_serve_with_broken_worker_exits_with_reason(tmp_path: Path, name: str, value: str, said: str) -> None:
     stack = serve(make_environment(tmp_path) | {name: value}, tmp_path / "log")
     assert stack.popen.wait(90) == 1
     log = stack.log.read_text()
@@ -135,7 +135,7 @@ def test_a_worker_that_cannot_work_ends_the_service_with_its_reason(
     assert family(tmp_path) == []
 
 
-def test_the_demo_is_stopped_whole(tmp_path: Path, clip: Clip) -> None:
+def test_demo_signal_leaves_no_process(tmp_path: Path, clip: Clip) -> None:
     demo = start(
         [sys.executable, "-m", "app.cli.main", "demo", str(clip("speaker.mp4"))],
         make_environment(tmp_path),
@@ -146,7 +146,7 @@ def test_the_demo_is_stopped_whole(tmp_path: Path, clip: Clip) -> None:
     assert family(tmp_path) == []
 
 
-def test_the_demo_judges_a_clip_and_leaves_nothing(tmp_path: Path, clip: Clip) -> None:
+def test_demo_analyzes_clip_and_leaves_no_process(tmp_path: Path, clip: Clip) -> None:
     # Settings of somebody's own service, which the demo must not touch.
     foreign = {"UNMASK_API_KEY": "umk_mine", "UNMASK_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
     environment = make_environment(tmp_path) | foreign | {"COLUMNS": "100"}

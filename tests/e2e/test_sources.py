@@ -1,4 +1,4 @@
-"""Every way in leads to the same verdict: an upload, pieces over a broken line, a URL, known bytes, a batch."""
+"""Each source gives the same verdict: upload, interrupted resumable upload, URL, known bytes, batch."""
 
 import asyncio
 import hashlib
@@ -25,37 +25,39 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_w
 
 
 def api_of(service: Service) -> httpx.Client:
-    """The API without our client."""
+    """Return an HTTP client of the API."""
     return httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {API_KEY}"})
 
 
-def judged(service: Service, job: Job) -> Job:
+def wait_for_job(service: Service, job: Job) -> Job:
     ended = service.wait_for_end(job)
     assert ended.status is JobStatus.SUCCEEDED, ended.failure
     return ended
 
 
-def test_all_ways_in_lead_to_the_same_verdict(service: Service, web: str, clip: Clip) -> None:
-    uploaded = judged(service, service.client.submit(clip("speaker.mp4")))
+def test_all_sources_give_same_verdict(service: Service, web: str, clip: Clip) -> None:
+    uploaded = wait_for_job(service, service.client.submit(clip("speaker.mp4")))
     upload = service.client.upload(clip("speaker.mp4"))
     assert uploaded.clip.sha256 == upload.sha256
     sources = [Source(upload_id=upload.id), Source(sha256=upload.sha256), Source(url=f"{web}/speaker.mp4")]
     for source in sources:
-        job = judged(service, service.client.submit_source(JobRequest(source=source)))
+        job = wait_for_job(service, service.client.submit_source(JobRequest(source=source)))
         assert (job.clip.sha256, job.clip.bytes) == (uploaded.clip.sha256, uploaded.clip.bytes)
         assert job.result is not None
         assert uploaded.result is not None
         assert job.result.probability == uploaded.result.probability
 
 
-def test_a_url_that_gives_no_clip_fails_with_a_reason(service: Service, web: str) -> None:
+def test_url_without_clip_fails_with_code(service: Service, web: str) -> None:
     job = service.client.submit_source(JobRequest(source=Source(url=f"{web}/none.mp4")))
     ended = service.wait_for_end(job)
     assert ended.failure is not None
     assert (ended.failure.code, ended.failure.retryable) == (FailureCode.FETCH_FAILED, True)
 
 
-def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_client_upload_resumes_after_interruption(
+    service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("app.client.upload.CHUNK_BYTES", 50_000)
     monkeypatch.setattr("app.client.upload.CHUNK_RETRY_SECONDS", 0.01)
     path = clip("speaker.mp4")
@@ -77,7 +79,7 @@ def test_an_upload_goes_on_where_the_line_broke(service: Service, clip: Clip, mo
     assert len(sent) > 3
 
 
-def test_a_client_of_the_tus_protocol_sends_pieces_without_our_key(service: Service, clip: Clip) -> None:
+def test_stock_tus_client_uploads_without_key(service: Service, clip: Clip) -> None:
     path = clip("speaker.mp4")
     with api_of(service) as api:
         begun = api.post("/v1/uploads", json={"bytes": path.stat().st_size}).raise_for_status().json()
@@ -88,7 +90,7 @@ def test_a_client_of_the_tus_protocol_sends_pieces_without_our_key(service: Serv
     assert upload["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
+def test_batch_end_sends_batch_completed(service: Service, web: str) -> None:
     items = [
         JobRequest(source=Source(url=f"{web}/{name}"), options=JobOptions(external_id=name))
         for name in ("speaker.mp4", "no_face.mp4", "none.mp4")
@@ -109,8 +111,8 @@ def test_a_batch_tells_when_it_is_complete(service: Service, web: str) -> None:
     assert verdicts["none.mp4"] is None
 
 
-def test_another_policy_judges_without_a_worker(service: Service, running_worker: Process, clip: Clip) -> None:
-    first = judged(service, service.client.submit(clip("speaker.mp4")))
+def test_reanalyze_by_policy_needs_no_worker(service: Service, running_worker: Process, clip: Clip) -> None:
+    first = wait_for_job(service, service.client.submit(clip("speaker.mp4")))
     with api_of(service) as api:
         (calibration, *_) = api.get("/v1/calibrations").raise_for_status().json()["items"]
         rates = {"suspicious_false_positive_rate": 0.3, "manipulated_false_positive_rate": 0.01}
@@ -128,7 +130,7 @@ def test_another_policy_judges_without_a_worker(service: Service, running_worker
     assert simulated["jobs"] > 0
 
 
-def test_the_async_client_has_the_same_ways_in(service: Service, clip: Clip) -> None:
+def test_async_client_submits_all_sources(service: Service, clip: Clip) -> None:
     async def use() -> None:
         async with AsyncClient(url=service.url, api_key=API_KEY) as client:
             upload = await client.upload(clip("speaker.mp4"))

@@ -1,4 +1,4 @@
-"""Webhooks of the real stack: API, queue, worker, dispatcher, and receivers over HTTP."""
+"""Webhooks of the real service: API, queue, worker, dispatcher, and receivers over HTTP."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +16,7 @@ ENDPOINTS = "/v1/webhook-endpoints"
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
 
 
-def test_a_verdict_arrives_signed_while_a_broken_receiver_delays_nothing(
-    service: Service, clip: Callable[[str], Path]
-) -> None:
+def test_verdict_is_delivered_signed_despite_broken_receiver(service: Service, clip: Callable[[str], Path]) -> None:
     with receiver() as good, receiver() as flaky, receiver() as hanging, service.dispatcher():
         hanging.delay_seconds = 20
         flaky.statuses = [500, 500]
@@ -48,7 +46,7 @@ def test_a_verdict_arrives_signed_while_a_broken_receiver_delays_nothing(
     assert (job.finished_at - job.started_at).total_seconds() < 15  # the receiver that hangs takes longer than this
 
 
-def test_an_event_outlives_a_courier_that_is_killed(service: Service, clip: Callable[[str], Path]) -> None:
+def test_killed_dispatcher_event_is_delivered_later(service: Service, clip: Callable[[str], Path]) -> None:
     with receiver() as target:
         job = service.client.submit(clip("speaker.mp4"), options=JobOptions(webhook_url=target.url))
         with service.dispatcher() as dispatcher:

@@ -1,4 +1,4 @@
-"""The test clips by file name, each with how to render it."""
+"""Test clips: file names with their renderers."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -43,4 +43,4 @@ UNREADABLE = [
     ("encrypted.mp4", FailureCode.ENCRYPTED_MEDIA),
     ("motion_jpeg.avi", FailureCode.UNSUPPORTED_CODEC),
 ]
-"""Clips that pass the upload and cannot be judged, each with the code that says why."""
+"""Clips that the API accepts but the decoder refuses, each with its failure code."""

@@ -1,6 +1,6 @@
-"""Renders the clips of the demo and the tests from the public-domain NASA speaker in scikit-image's wheel.
+"""Renderers of the clips of demo and tests, from the public-domain NASA photograph in scikit-image's wheel.
 
-Run as a program it renders the demo's clip, and a self-blended copy: ``python -m tests.support.clips CLIP COPY``.
+Run as a program, it renders the clip of the demo and a self-blended copy: ``python -m tests.support.clips CLIP COPY``.
 """
 
 import struct
@@ -26,36 +26,38 @@ Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 
 WIDTH, HEIGHT, FPS = 640, 480, 25
 _FACE_X, _FACE_Y = 225.0, 118.0
-"""Middle of the face in the speaker of 512 x 512 pixels; it is about 100 pixels wide."""
+"""Center of the face in the photograph of 512 x 512 pixels. The face is about 100 pixels wide."""
 _FACE_BOX = Box(208, 132, 224, 224)
-"""About where the face detector finds it in ``speaker``; the camera follows the face."""
+"""Approximate box of the face detector in ``speaker``. The camera follows the face."""
 _ROTATED_90 = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-"""Transformation matrix of a track header (ISO/IEC 14496-12, 8.3.2) for a phone held upright."""
+"""Transformation matrix of a track header (ISO/IEC 14496-12, 8.3.2) of a phone held upright."""
 
 
 @cache
-def _speaker() -> Image:
+def _load_photograph() -> Image:
     spec = find_spec("skimage")
     assert spec is not None
     assert spec.origin is not None
-    # Only the file: importing the package would ask for all of SciPy.
+    # Only the file is read: importing the package would require SciPy.
     picture = cv2.imread(str(Path(spec.origin).with_name("data") / "astronaut.png"))
     assert picture is not None
     return np.ascontiguousarray(picture[..., ::-1], np.uint8)
 
 
 def speaker(seconds: float, *, zoom: float = 2.0, width: int = WIDTH, height: int = HEIGHT) -> Image:
-    """What a slightly moving camera sees of the face at a time."""
+    """Render the face at a time, as a slightly moving camera records it."""
     scale = zoom * (1 + 0.04 * np.sin(seconds))
     x = _FACE_X + 6 * np.sin(1.7 * seconds)
     y = _FACE_Y + 4 * np.cos(1.3 * seconds)
     matrix = np.array([[scale, 0, width / 2 - scale * x], [0, scale, height / 2 - scale * y]])
-    seen = cv2.warpAffine(_speaker(), matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101)
-    return seen.astype(np.uint8)
+    image = cv2.warpAffine(
+        _load_photograph(), matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return image.astype(np.uint8)
 
 
 def self_blended(seconds: float) -> Image:
-    """The face, blended into itself: warmer, coarser and a little larger than what surrounds it."""
+    """Render the face blended into itself: warmer, coarser and slightly larger than its surroundings."""
     image = speaker(seconds)
     change = Degradation(tint=(16.0, 2.0, -14.0), contrast=1.1, small_scale=0.5)
     blend = Blend(
@@ -67,31 +69,31 @@ def self_blended(seconds: float) -> Image:
 
 
 def two_people(seconds: float) -> Image:
-    """The face, and a mirrored one of other colours beside it."""
+    """Render the face, and next to it a mirrored one with swapped colours."""
     left = speaker(seconds, zoom=1.5, width=WIDTH // 2)
     right = speaker(seconds + 1, zoom=1.3, width=WIDTH // 2)[:, ::-1, ::-1]
     return np.concatenate([left, right], axis=1)
 
 
 def no_face(seconds: float) -> Image:
-    """Moving waves."""
+    """Render moving waves."""
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     waves = [127 + 90 * np.sin(x / (17 + 3 * channel) + y / 23 + seconds) for channel in range(3)]
     return np.stack(waves, axis=-1).astype(np.uint8)
 
 
 def dark(seconds: float) -> Image:
-    """The face by night."""
+    """Render the face at 6 % brightness."""
     return (speaker(seconds) * 0.06).astype(np.uint8)
 
 
 def blurred(seconds: float) -> Image:
-    """The face, badly out of focus."""
+    """Render the face strongly out of focus."""
     return cv2.GaussianBlur(speaker(seconds, zoom=1.2), (0, 0), 10).astype(np.uint8)
 
 
 def tiny(seconds: float) -> Image:
-    """The face in a clip of thumbnail size."""
+    """Render the face in a clip of thumbnail size."""
     return speaker(seconds, zoom=0.24, width=160, height=120)
 
 
@@ -105,7 +107,7 @@ def encode(
     time_base: Fraction = Fraction(1, FPS),
     **stream_settings: object,
 ) -> Path:
-    """Writes images with their presentation times, in units of the time base."""
+    """Encode images with their presentation times, in units of the time base."""
     quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     with av.open(path, "w") as container:
         stream = cast("VideoStream", container.add_stream(codec, rate=FPS, options={"crf": "20", **quiet}))
@@ -125,13 +127,13 @@ def encode(
 
 
 def film(scene: Callable[[float], Image], *, seconds: float = 4.0) -> Iterator[tuple[int, Image]]:
-    """A scene at a constant frame rate."""
+    """Yield the frames of a scene at a constant frame rate."""
     for index in range(int(seconds * FPS)):
         yield index, scene(index / FPS)
 
 
 def rotated(path: Path) -> Path:
-    """A speaker clip as phones store it: lying, with a flag that says so."""
+    """Write a speaker clip as phones store it: rotated by 90 degrees, with a matrix that says so."""
     encode(path, film(lambda seconds: np.rot90(speaker(seconds, width=HEIGHT, height=WIDTH)).copy()))
     content = bytearray(path.read_bytes())
     matrix_at = content.index(b"tkhd") - 4 + 48
@@ -141,7 +143,7 @@ def rotated(path: Path) -> Path:
 
 
 def variable_frame_rate(path: Path) -> Path:
-    """Frames at uneven times, as screen recorders and phones store them."""
+    """Write frames at uneven times, as screen recorders and phones store them."""
     steps = [1, 3, 2, 7, 1, 1, 5]
     times = np.cumsum([steps[index % len(steps)] for index in range(90)]).tolist()
     images = [(time, speaker(time / 100)) for time in [0, *times]]
@@ -149,14 +151,14 @@ def variable_frame_rate(path: Path) -> Path:
 
 
 def truncated(path: Path) -> Path:
-    """The first half of an MP4: the index at its end is missing."""
+    """Write the first half of an MP4. The index at its end is missing."""
     content = encode(path, film(speaker)).read_bytes()
     path.write_bytes(content[: len(content) // 2])
     return path
 
 
 def damaged(path: Path) -> Path:
-    """An MP4 with noise over a part of its pictures, as from a bad disk."""
+    """Write an MP4 with noise over a part of its frames, as from a damaged disk."""
     content = bytearray(encode(path, film(speaker)).read_bytes())
     middle = len(content) // 2
     noise = np.random.default_rng(0).integers(0, 256, len(content) // 8, dtype=np.uint8)
@@ -166,7 +168,7 @@ def damaged(path: Path) -> Path:
 
 
 def encrypted(path: Path) -> Path:
-    """An MP4 whose sample entry says that it is protected (ISO/IEC 23001-7)."""
+    """Write an MP4 whose sample entry declares protection (ISO/IEC 23001-7)."""
     content = encode(path, film(speaker, seconds=1)).read_bytes()
     content = content.replace(b"avc1", b"encv").replace(b"btrt", b"sinf")
     path.write_bytes(content)
@@ -174,7 +176,7 @@ def encrypted(path: Path) -> Path:
 
 
 def audio_only(path: Path) -> Path:
-    """A tone in an MP4."""
+    """Write an MP4 with a tone and no video."""
     with av.open(path, "w") as container:
         stream = container.add_stream("aac", rate=16000, layout="mono")
         tone = (0.2 * np.sin(np.arange(16000, dtype=np.float32) / 10)).reshape(1, -1)

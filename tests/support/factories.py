@@ -1,4 +1,4 @@
-"""Makes valid wire objects for tests."""
+"""Make valid schema objects for tests."""
 
 from typing import Any
 
@@ -8,9 +8,12 @@ from app.schemas.policies import Calibration
 from app.services import verdicts
 from app.services.attempts import AttemptResult
 
+STRICT_POLICY = {"name": "strict", "suspicious_false_positive_rate": 0.01, "manipulated_false_positive_rate": 0.01}
+LOOSE_POLICY = {"name": "loose", "suspicious_false_positive_rate": 0.5, "manipulated_false_positive_rate": 0.05}
+
 
 def make_frame(**changes: Any) -> schemas.Frame:
-    """A frame, with changes."""
+    """Make a frame. ``changes`` override its fields."""
     values: dict[str, Any] = {
         "track_id": "t0",
         "window": 0,
@@ -27,7 +30,7 @@ def make_frame(**changes: Any) -> schemas.Frame:
 
 
 def make_calibration(**changes: Any) -> Calibration:
-    """A calibration: half of the reals reach 0.2, one in a hundred 0.9."""
+    """Make a calibration: half of the authentic clips reach 0.2, one in a hundred 0.9."""
     points = [(0.9, 0.01, 0.4), (0.6, 0.05, 0.6), (0.2, 0.5, 0.9)]
     values: dict[str, Any] = {
         "model": "m",
@@ -39,15 +42,17 @@ def make_calibration(**changes: Any) -> Calibration:
         "manipulated_at": 0.9,
         "manipulated_false_positive_rate": 0.01,
         "operating_points": [
-            {"threshold": threshold, "false_positive_rate": low, "true_positive_rate": high}
-            for threshold, low, high in points
+            {"threshold": threshold, "false_positive_rate": false_alarms, "true_positive_rate": detections}
+            for threshold, false_alarms, detections in points
         ],
     }
     return Calibration.model_validate(values | changes)
 
 
-def make_found(*, frames: int = 0, probability: float | None = 0.27, detector_sha256: str = "0" * 64) -> AttemptResult:
-    """What a worker stores: one track of this probability."""
+def make_attempt_result(
+    *, frames: int = 0, probability: float | None = 0.27, detector_sha256: str = "0" * 64
+) -> AttemptResult:
+    """Make the result that a worker stores: one track with this probability."""
     result = make_result(probability=probability)
     (track,) = result.tracks
     finding = schemas.Finding.model_validate(
@@ -63,7 +68,7 @@ def make_found(*, frames: int = 0, probability: float | None = 0.27, detector_sh
 
 
 def make_result(**changes: Any) -> schemas.Result:
-    """A result, with changes."""
+    """Make a result. ``changes`` override its fields."""
     track = {
         "track_id": "t0",
         "verdict": Verdict.AUTHENTIC,
@@ -97,6 +102,6 @@ def make_result(**changes: Any) -> schemas.Result:
         "model": {"name": "m", "version": "1", "trained": True, "weights_sha256": "0" * 64, "calibrated": True},
         "timings": {"extract_seconds": 0.5, "score_seconds": 0.2},
         "recommended_action": "allow",
-        "policy": verdicts.apply(None, make_calibration()),
+        "policy": verdicts.apply_policy(None, make_calibration()),
     }
     return schemas.Result.model_validate(values | changes)

@@ -1,8 +1,8 @@
-"""A webhook receiver on this machine: notes what comes and answers as it is told."""
+"""Local receiver of webhooks: stores requests and answers as configured."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,18 +11,24 @@ from typing import Any
 from standardwebhooks import Webhook
 
 LOOPBACK = '["127.0.0.0/8"]'
-"""For UNMASK_EGRESS_ALLOW."""
+"""Value of UNMASK_EGRESS_ALLOW that allows local receivers."""
+Deliver = Callable[[], None]
+"""Delivers all events that are due, and those that become due by it."""
 
 
 @dataclass
 class Receiver:
-    """What came, in order, and what is answered: the given statuses first, then 200."""
+    """Requests of a receiver in order, and its answers."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=list)
+    """Statuses of the next answers; afterwards 200."""
     headers: dict[str, str] = field(default_factory=dict)
+    """Headers of each answer."""
     delay_seconds: float = 0.0
+    """Time before each answer."""
     requests: list[tuple[dict[str, str], str]] = field(default_factory=list)
+    """Headers and body of each request."""
 
     @property
     def ids(self) -> list[str]:
@@ -30,17 +36,17 @@ class Receiver:
         return [headers["webhook-id"] for headers, _ in self.requests]
 
     def verified(self, secret: str) -> list[dict[str, Any]]:
-        """The events whose signatures are right, which is asserted by the library of Standard Webhooks."""
+        """Return the events. Raises WebhookVerificationError if a signature is wrong for the secret."""
         return [Webhook(secret).verify(body, headers) for headers, body in self.requests]
 
     def types(self, secret: str) -> list[str]:
-        """The types of the events."""
+        """Return the types of the events. Raises as ``verified``."""
         return [event["type"] for event in self.verified(secret)]
 
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A receiver that listens on a free port."""
+    """Run a receiver on a free port."""
     state = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -59,7 +65,7 @@ def receiver() -> Iterator[Receiver]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.url = f"http://127.0.0.1:{server.server_port}/webhook"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield state
     finally:

@@ -1,4 +1,4 @@
-"""Waits in tests: as long as it takes, but not for ever."""
+"""Wait for a condition, with a timeout."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """The condition's value once it is true. Raises AssertionError after the time."""
+    """Return the value of the condition as soon as it is true. Raises AssertionError after the timeout."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:

@@ -1,7 +1,7 @@
-"""Times the pipeline against the naive way, alternating in one process: ``python -m tests.tools.bench CLIP [ROUNDS]``.
+"""Time the pipeline against a naive one, alternating in one process: ``python -m tests.tools.bench CLIP [ROUNDS]``.
 
-Naive: ``cv2.VideoCapture`` reads every frame, MediaPipe searches every frame, the classifier takes one crop at a time.
-Ours: the detector as the worker runs it, sandbox and all.
+Naive: ``cv2.VideoCapture`` reads every frame, MediaPipe searches every frame, the classifier gets one crop per call.
+Ours: the detector as the worker runs it, with its sandbox.
 """
 
 import sys
@@ -24,40 +24,44 @@ from worker.detector.types import Frame
 from worker.settings import WorkerSettings
 
 
-def naive(path: Path, faces: FaceDetector, engine: TorchEngine, config: DetectorConfig) -> int:
-    """Every frame of the clip; returns how many faces were scored."""
+def analyze_naively(path: Path, faces: FaceDetector, engine: TorchEngine, config: DetectorConfig) -> int:
+    """Predict the first face of every frame and return the number of faces."""
     capture, scored = cv2.VideoCapture(str(path)), 0
     while True:
         has_frame, image = capture.read()
         if not has_frame:
             return scored
         frame = Frame(0, scored / 25, cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8))
-        for face in faces.find(frame)[:1]:
+        for face in faces.detect_faces(frame)[:1]:
             crop = make_crop(frame, face, config.crop, config.faces)
             engine.score(crop.image[None], np.array([frame.pts_seconds], np.float32))
             scored += 1
 
 
-def measure(work: Callable[[], object]) -> float:
+def measure_seconds(work: Callable[[], object]) -> float:
+    """Return the run time of a function in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def main(path: Path, rounds: int) -> None:
-    """Prints the medians and their ratio."""
-    options: SandboxOptions = WorkerSettings(_env_file=None).sandbox_options()
+    """Print the medians and their ratio."""
+    options: SandboxOptions = WorkerSettings(_env_file=None).make_sandbox_options()
     with make_detector(BUNDLED_MODEL, options, device="cpu") as detector:
         config = detector.manifest.detector
         faces = FaceDetector(confidence_min=config.faces.confidence_min)
         engine = TorchEngine(BUNDLED_MODEL, detector.manifest, device="cpu")
 
-        def ours() -> None:
+        def analyze() -> None:
             with path.open("rb") as clip:
                 detector.analyze(clip, lambda _phase, _done, _total: None)
 
-        ours()  # warm
-        pairs = [(measure(ours), measure(lambda: naive(path, faces, engine, config))) for _ in range(rounds)]
+        analyze()  # starts the decoder process and loads the graph
+        pairs = [
+            (measure_seconds(analyze), measure_seconds(lambda: analyze_naively(path, faces, engine, config)))
+            for _ in range(rounds)
+        ]
         faces.close()
     our_seconds, naive_seconds = (median(times) for times in zip(*pairs, strict=True))
     ratio = median(slow / quick for quick, slow in pairs)

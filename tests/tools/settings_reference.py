@@ -16,8 +16,8 @@ ENV_EXAMPLE = ROOT / ".env.example"
 
 _HEAD = """# Settings
 
-Environment variables, or lines of a file `.env`. Durations are seconds or ISO 8601 (`PT30S`). An empty default means that the
-setting is unset. This page and `.env.example` are written by `make docs`.
+Environment variables, or lines of a file `.env`. Durations are seconds or ISO 8601 (`PT30S`). If the default is empty,
+the setting is unset. `make docs` writes this page and `.env.example`.
 
 | setting | default | description |
 |---|---|---|

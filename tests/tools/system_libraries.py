@@ -1,4 +1,4 @@
-"""Says which of the system's libraries MediaPipe misses, and how to install them. Ends with 1 where it misses one."""
+"""Print the command that installs missing libraries of MediaPipe and the sandbox. Exit status 1 if one is missing."""
 
 import ctypes
 import sys
@@ -6,8 +6,8 @@ import sys
 _NEEDED = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2", "libseccomp.so.2": "libseccomp2"}
 
 
-def missing_packages() -> list[str]:
-    """Debian's names of the packages that are missing."""
+def find_missing_packages() -> list[str]:
+    """Return the Debian packages of the missing libraries."""
     packages = []
     for library, package in _NEEDED.items():
         try:
@@ -17,6 +17,6 @@ def missing_packages() -> list[str]:
     return packages
 
 
-if __name__ == "__main__" and sys.platform == "linux" and (packages := missing_packages()):
-    print(f"The face detector needs libraries of the system. On Debian: apt-get install {' '.join(packages)}")
+if __name__ == "__main__" and sys.platform == "linux" and (packages := find_missing_packages()):
+    print(f"System libraries are missing. On Debian run: apt-get install {' '.join(packages)}")
     sys.exit(1)

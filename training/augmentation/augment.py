@@ -1,7 +1,7 @@
-"""What happens to crops on their way here: light, lenses, noise, small copies, compression.
+"""Photometric and compression augmentations of crops: light, blur, noise, downscaling, JPEG and H.264.
 
-Drawn once per clip and used alike on each of its frames and on both sides of a pair, so that no label has a validate of
-its own.
+An augmentation is drawn once per clip. It is the same for all frames and for both sides of a pair, so that it does not
+reveal the label.
 """
 
 import io
@@ -22,7 +22,7 @@ _LUMA = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
-    """Where the crop lies about the face: small errors of the face detector, and a mirror."""
+    """Position of the crop relative to the face: small errors of the face detector, and mirroring."""
 
     flip: bool = False
     roll_degrees: float = 0.0
@@ -30,7 +30,7 @@ class Geometry:
     shift: tuple[float, float] = (0.0, 0.0)  # in widths of the face
 
     def move(self, face: Face) -> Face:
-        """The face as this geometry sees it."""
+        """Return the face, moved by this geometry."""
         side = face.box.width * self.scale
         x, y = face.box.center
         x, y = x + self.shift[0] * face.box.width, y + self.shift[1] * face.box.width
@@ -38,13 +38,13 @@ class Geometry:
         return Face(box, face.confidence, face.roll_degrees + self.roll_degrees)
 
     def finish(self, crop: Image) -> Image:
-        """The crop, mirrored where the geometry says so."""
+        """Return the crop, mirrored if ``flip`` is set."""
         return np.ascontiguousarray(crop[:, ::-1]) if self.flip else crop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Degradation:
-    """What is done to the pixels of a crop; zero, one and None do nothing."""
+    """Changes of the pixels of a crop; the defaults change nothing."""
 
     brightness: float = 0.0  # added, of 255
     contrast: float = 1.0
@@ -56,11 +56,11 @@ class Degradation:
     jpeg_quality: int | None = None
     h264_crf: int | None = None
     seed: int = 0
-    """Of the noise, which is new in each frame."""
+    """Seed of the noise, which differs in each frame."""
 
 
 def sample_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
-    """One geometry for a whole clip."""
+    """Draw the geometry of a clip."""
     jitter = config.box_jitter
     return Geometry(
         flip=bool(rng.random() < 0.5),
@@ -71,7 +71,7 @@ def sample_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
 
 
 def sample_degradation(config: AugmentConfig, rng: Rng, *, frames: int) -> Degradation:
-    """One degradation for a whole clip; H.264 needs neighbouring frames, a single crop gets JPEG instead."""
+    """Draw the degradation of a clip; a single crop gets JPEG instead of H.264, which needs neighbouring frames."""
 
     def happens(probability: float) -> bool:
         return bool(rng.random() < probability)
@@ -92,7 +92,7 @@ def sample_degradation(config: AugmentConfig, rng: Rng, *, frames: int) -> Degra
 
 
 def degrade(crops: Sequence[Image], degradation: Degradation) -> list[Image]:
-    """The crops (S, S, 3) uint8 of one clip after a degradation, in the order in which a camera and a site do it."""
+    """Degrade the crops (S, S, 3) uint8 of one clip, in the order of a camera and a video platform."""
     rng = np.random.default_rng(degradation.seed)
     steps: list[Callable[[Image], Image]] = [
         lambda crop: _change_light(crop, degradation),
@@ -108,8 +108,8 @@ def degrade(crops: Sequence[Image], degradation: Degradation) -> list[Image]:
 
 
 def compress_h264(crops: Sequence[Image], *, crf: int) -> list[Image]:
-    """Crops of even size as they validate after H.264 at a constant rate factor."""
-    import av  # noqa: PLC0415 (single frames are trained without it)
+    """Compress and decode crops of even size with H.264 at a constant rate factor."""
+    import av  # noqa: PLC0415 (training on single frames runs without it)
 
     memory = io.BytesIO()
     with av.open(memory, "w", format="matroska") as container:

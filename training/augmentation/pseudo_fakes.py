@@ -1,6 +1,6 @@
-"""Pseudo-fakes of real faces: a face blended into itself (Shiohara and Yamasaki, CVPR 2022), or another one warped in.
+"""Pseudo-fakes of real faces: a face blended into itself (Shiohara and Yamasaki, CVPR 2022), or a warped donor face.
 
-A blend is drawn once per clip; over its frames it drifts slowly and trembles, as the output of a generator does.
+A blend is drawn once per clip. Over the frames it drifts slowly and jitters, as the output of a generator does.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from training.data.landmarks import REGIONS
 from worker.detector.types import Face, Floats, Image
 
 _MASK_PX = 96
-"""Masks are drawn small: they are soft."""
+"""Side of the mask while it is drawn; soft masks need no more pixels."""
 _MASK_SCALE = 1.4
 """Side of the mask, in widths of the face box."""
 _FIELD_PX = 6
-"""Points of the field that bends a mask."""
+"""Side of the grid of random displacements that deform a mask."""
 _WARP_POINTS = 33
-"""Side of the grid on which a warp is computed."""
+"""Side of the grid on which a warp is computed before interpolation."""
 _SHAPES_WITHOUT_LANDMARKS = {
     "face": (0.5, 0.56, 0.40, 0.48),
     "inner": (0.5, 0.52, 0.33, 0.36),
@@ -31,12 +31,12 @@ _SHAPES_WITHOUT_LANDMARKS = {
     "eyes": (0.5, 0.38, 0.34, 0.15),
     "ellipse": (0.5, 0.55, 0.40, 0.46),
 }
-"""Middle and half axes of the regions, in widths of BlazeFace's box."""
+"""Centre and semi-axes (x, y, x, y) of the regions, in widths of BlazeFace's box."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceImage:
-    """A real face: its image (H, W, 3), where it is, and its landmarks (POINTS, 2) in pixels, where they are known."""
+    """Real face: its image (H, W, 3), its box, and its landmarks (POINTS, 2) in pixels, or None."""
 
     image: Image
     face: Face
@@ -45,7 +45,7 @@ class FaceImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
-    """One way to make a pseudo-fake. Lengths are in widths of the face."""
+    """Parameters of a pseudo-fake. Lengths are in widths of the face."""
 
     kind: Literal["self", "swap"]
     region: str
@@ -58,15 +58,15 @@ class Blend:
     rotation_degrees: float
     change: Degradation
     changes_source: bool
-    """Whether the face is changed, or all that surrounds it."""
+    """True changes the face, False its surroundings."""
     sharpen: float
     match_colours: float
-    """How far the source takes the colours of what it covers, 0 to 1."""
+    """Degree to which the source takes the colours of the area that it covers, 0 to 1."""
     seed: int
 
 
 def sample_blend(config: BlendConfig, rng: Rng) -> Blend:
-    """One blend for a whole clip."""
+    """Draw the blend of a clip."""
     names = list(config.regions)
     shares = np.array([config.regions[name] for name in names])
     is_swap = bool(rng.random() < config.swap)
@@ -92,16 +92,16 @@ def sample_blend(config: BlendConfig, rng: Rng) -> Blend:
 def blend_clip(
     targets: Sequence[FaceImage], donors: Sequence[FaceImage], blend: Blend
 ) -> tuple[list[Image], list[Image]]:
-    """Makes a pseudo-fake of a clip, and the real clip to stand beside it.
+    """Make a pseudo-fake of a clip, and the real clip of the pair.
 
     Args:
-        targets: The frames of a real clip.
-        donors: Frames of another person, all with landmarks; used by swaps, which fall back to self-blending without.
-        blend: How.
+        targets: Frames of a real clip.
+        donors: Frames of another person, all with landmarks, for a swap. Without donors a swap becomes a self-blend.
+        blend: Parameters of the pseudo-fake.
 
     Returns:
-        Reals and fakes, each of the sizes of the targets. The reals are changed where the blend changes the
-        surroundings: the two differ in the blend alone.
+        Reals and fakes, each of the sizes of the targets. If the blend changes the surroundings, the reals have this
+        change too, so that the two differ only in the blend.
     """
     if blend.kind == "swap" and not (donors and all(face_image.points is not None for face_image in targets)):
         blend = replace(blend, kind="self")
@@ -138,7 +138,7 @@ def _sample_change(rng: Rng) -> Degradation:
 
 
 def _jitter(blend: Blend, rng: Rng) -> Blend:
-    """A little different in each frame: generators work frame by frame."""
+    """Return the blend with a small random change, drawn per frame because generators work frame by frame."""
     x, y, rotation, light = rng.normal(0, [0.004, 0.004, 0.3, 1.0])
     change = replace(blend.change, brightness=blend.change.brightness + float(light), seed=int(rng.integers(2**31)))
     return replace(
@@ -160,23 +160,23 @@ def _blend_frame(target: FaceImage, donor: FaceImage | None, blend: Blend, field
         real = changed
     mask = _render_mask(target, blend, field)
     if donor is None:
-        move = cv2.getRotationMatrix2D(target.face.box.center, blend.rotation_degrees, blend.scale)
-        move[:, 2] += np.multiply(blend.shift, target.face.box.width)
-        source, mask = (_move(picture, move) for picture in (source, mask))
+        matrix = cv2.getRotationMatrix2D(target.face.box.center, blend.rotation_degrees, blend.scale)
+        matrix[:, 2] += np.multiply(blend.shift, target.face.box.width)
+        source, mask = (_transform(image, matrix) for image in (source, mask))
     if blend.match_colours:
         source = _match_colours(source, real, mask, blend.match_colours)
     share = mask.astype(np.float32) * np.float32(blend.opacity / 255)
     return real, cv2.blendLinear(source, real, share, 1 - share).astype(np.uint8)
 
 
-def _move(picture: Image, move: np.ndarray) -> Image:
-    size = (picture.shape[1], picture.shape[0])
-    border = cv2.BORDER_REFLECT_101 if picture.ndim == 3 else cv2.BORDER_CONSTANT
-    return cv2.warpAffine(picture, move, size, flags=cv2.INTER_LINEAR, borderMode=border).astype(np.uint8)
+def _transform(image: Image, matrix: np.ndarray) -> Image:
+    size = (image.shape[1], image.shape[0])
+    border = cv2.BORDER_REFLECT_101 if image.ndim == 3 else cv2.BORDER_CONSTANT
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=border).astype(np.uint8)
 
 
 def _render_mask(target: FaceImage, blend: Blend, field: Floats) -> Image:
-    """What is blended, (H, W) uint8, soft at its edge."""
+    """Return the mask of the blended area, (H, W) uint8, with a soft edge."""
     box = target.face.box
     side = box.width * _MASK_SCALE
     corner = np.subtract(box.center, side / 2)
@@ -189,7 +189,7 @@ def _render_mask(target: FaceImage, blend: Blend, field: Floats) -> Image:
         axes = np.multiply([half_width, half_height], blend.grow * unit)
         cv2.ellipse(small, (tuple(middle.tolist()), tuple((2 * axes).tolist()), 0.0), 255, cv2.FILLED)
     else:
-        cv2.fillPoly(small, [np.round(_outline(points, blend)).astype(np.int32)], 255)
+        cv2.fillPoly(small, [np.round(_compute_hull(points, blend)).astype(np.int32)], 255)
     bend = cv2.resize(field, (_MASK_PX, _MASK_PX), interpolation=cv2.INTER_CUBIC) * (blend.bend * box.width * unit)
     grid = np.stack(np.meshgrid(np.arange(_MASK_PX), np.arange(_MASK_PX)), axis=-1).astype(np.float32)
     small = _remap(small, grid + bend)
@@ -199,16 +199,16 @@ def _render_mask(target: FaceImage, blend: Blend, field: Floats) -> Image:
     return cv2.warpAffine(small, to_image, size, flags=cv2.INTER_LINEAR).astype(np.uint8)
 
 
-def _outline(points: Floats, blend: Blend) -> Floats:
-    """Corners of a region, grown or shrunk about its middle."""
+def _compute_hull(points: Floats, blend: Blend) -> Floats:
+    """Return the convex hull of a region, scaled about its centre."""
     inner = ["right_brow", "left_brow", "right_eye", "left_eye", "nose", "lips"]
     names = {"face": ["oval"], "inner": inner, "mouth": ["lips"], "eyes": inner[:4], "lower": ["lips", "oval"]}
     chosen = np.concatenate([points[REGIONS[name]] for name in names[blend.region]])
     growth = blend.grow
     if blend.region == "face" and blend.seed % 2:
-        chosen = _below(chosen, points[REGIONS["right_brow"]].min(0), points)  # without the forehead
+        chosen = _points_below(chosen, points[REGIONS["right_brow"]].min(0), points)  # without the forehead
     if blend.region == "lower":
-        chosen = _below(chosen, points[REGIONS["nose"]].mean(0), points)
+        chosen = _points_below(chosen, points[REGIONS["nose"]].mean(0), points)
     if blend.region in {"mouth", "eyes"}:
         growth *= 1.35
     hull: Floats = cv2.convexHull(chosen.astype(np.float32))[:, 0].astype(np.float32)
@@ -216,54 +216,55 @@ def _outline(points: Floats, blend: Blend) -> Floats:
     return np.asarray((hull - middle) * growth + middle, np.float32)
 
 
-def _below(chosen: Floats, limit: Floats, points: Floats) -> Floats:
-    """The points on the chin's side of a limit, along the axis of the face."""
+def _points_below(chosen: Floats, limit: Floats, points: Floats) -> Floats:
+    """Return the points below a limit, along the axis from nose to lips; all points if fewer than three are left."""
     down = points[REGIONS["lips"]].mean(0) - points[REGIONS["nose"]][0]
     kept = chosen[(chosen - limit) @ down >= 0]
     return kept if len(kept) >= 3 else chosen
 
 
 def _warp(donor: FaceImage, target: FaceImage) -> Image:
-    """The donor's face in the shape of the target's, by a thin-plate spline through landmarks (Bookstein, 1989)."""
+    """Warp the donor's face to the shape of the target's, by a thin-plate spline of landmarks (Bookstein, 1989)."""
     assert donor.points is not None
     assert target.points is not None
     ends, starts = target.points[::4].astype(np.float64), donor.points[::4].astype(np.float64)
     height, width = target.image.shape[:2]
-    unit = float(target.face.box.width)  # for the numbers' sake
+    unit = float(target.face.box.width)  # normalised, for numerical stability
     ends = ends / unit
     corners = np.concatenate([np.ones((len(ends), 1)), ends], axis=1)
-    system = np.block([[_plate(ends, ends) + 1e-3 * np.eye(len(ends)), corners], [corners.T, np.zeros((3, 3))]])
+    system = np.block([[_plate_kernel(ends, ends) + 1e-3 * np.eye(len(ends)), corners], [corners.T, np.zeros((3, 3))]])
     weights = np.linalg.solve(system, np.concatenate([starts, np.zeros((3, 2))]))
     x, y = np.linspace(0, width - 1, _WARP_POINTS), np.linspace(0, height - 1, _WARP_POINTS)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2) / unit
-    places = np.concatenate([_plate(grid, ends), np.ones((len(grid), 1)), grid], axis=1) @ weights
-    coarse = places.reshape(_WARP_POINTS, _WARP_POINTS, 2).astype(np.float32)
+    positions = np.concatenate([_plate_kernel(grid, ends), np.ones((len(grid), 1)), grid], axis=1) @ weights
+    coarse = positions.reshape(_WARP_POINTS, _WARP_POINTS, 2).astype(np.float32)
     scale = (_WARP_POINTS - 1) / np.array([width - 1, height - 1])
     back = np.array([[scale[0], 0, 0], [0, scale[1], 0]])
     full = cv2.warpAffine(coarse, back, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return _remap(donor.image, full)
 
 
-def _remap(picture: Image, places: np.ndarray) -> Image:
-    """What lies at these places (H, W, 2) of a picture."""
-    x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
-    return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
+def _remap(image: Image, positions: np.ndarray) -> Image:
+    """Sample an image at positions (H, W, 2)."""
+    x, y = (np.ascontiguousarray(positions[..., axis], np.float32) for axis in (0, 1))
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.uint8)
 
 
-def _plate(places: np.ndarray, knots: np.ndarray) -> np.ndarray:
-    squared = ((places[:, None] - knots[None]) ** 2).sum(-1)
+def _plate_kernel(positions: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Return the kernel r^2 log r^2 of a thin-plate spline between positions (N, 2) and knots (K, 2)."""
+    squared = ((positions[:, None] - knots[None]) ** 2).sum(-1)
     result: np.ndarray = squared * np.log(squared + 1e-12)
     return result
 
 
 def _match_colours(source: Image, real: Image, mask: Image, share: float) -> Image:
-    """The source with the mean and deviation of each channel under the mask (Reinhard et al., 2001, in RGB)."""
+    """Match mean and deviation of each channel under the mask to the real (Reinhard et al., 2001, in RGB)."""
     if not (mask > 127).any():
         return source
     inside = (mask > 127).astype(np.uint8)
-    (have_mean, have_std), (want_mean, want_std) = (cv2.meanStdDev(picture, mask=inside) for picture in (source, real))
-    gain = 1 + share * (np.clip(want_std / np.maximum(have_std, 1.0), 0.5, 2.0).ravel() - 1)
-    shift = have_mean.ravel() * (1 - gain) + share * (want_mean - have_mean).ravel()
+    (source_mean, source_std), (real_mean, real_std) = (cv2.meanStdDev(image, mask=inside) for image in (source, real))
+    gain = 1 + share * (np.clip(real_std / np.maximum(source_std, 1.0), 0.5, 2.0).ravel() - 1)
+    shift = source_mean.ravel() * (1 - gain) + share * (real_mean - source_mean).ravel()
     return cv2.transform(source, np.column_stack([np.diag(gain), shift])).astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
-"""Folders of videos to face crops and a manifest, through the detector's own sampling, faces, tracks and crops.
+"""Extraction of face crops and a manifest from videos, with the sampling, faces, tracks and crops of the detector.
 
-What is done of a clip stands in a record of its own, so a run that was interrupted goes on, and several machines can
-share a folder. The manifest joins the records with what the data set says of its clips.
+Each extracted clip has a record file, so that an interrupted run resumes, and several machines can share a folder. The
+manifest joins the records with the labels of the data set.
 """
 
 import hashlib
@@ -26,18 +26,18 @@ from worker.detector.types import ClipError, Extraction
 
 FAILURES_NAME = "failures.csv"
 _RECORDS = "records"
-_PNG_QUICK = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-_WORTH_ANOTHER_TRY = {FailureCode.INPUT_MISSING, FailureCode.DECODE_TIMEOUT, FailureCode.RESOURCE_LIMIT}
-"""What may have been the machine's fault: a later run tries again."""
+_PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+_RETRYABLE_CODES = {FailureCode.INPUT_MISSING, FailureCode.DECODE_TIMEOUT, FailureCode.RESOURCE_LIMIT}
+"""Failures that the machine may have caused; a later run tries these clips again."""
 
 
 class ExtractError(TrainingError):
-    """Crops cannot be written; the message says why."""
+    """The crops cannot be written; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Crop:
-    """A crop as its record has it; what the clip is labelled stands in the list of clips alone."""
+    """Crop in a record. Labels are only in the list of clips, so that they can change without a new extraction."""
 
     path: str
     track_id: str
@@ -47,7 +47,7 @@ class _Crop:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What was done of a clip."""
+    """Result of the extraction of one clip."""
 
     crops: list[_Crop]
     failure: FailureRow | None
@@ -56,54 +56,54 @@ class _Record:
 _RECORD = TypeAdapter(_Record)
 
 
-def extract(
-    found: DatasetListing, out: Path, config: DetectorConfig, *, shard: str = "1/1", processes: int
+def extract_crops(
+    listing: DatasetListing, out: Path, config: DetectorConfig, *, shard: str = "1/1", processes: int
 ) -> tuple[int, int]:
-    """Extracts the clips that are not extracted yet, then writes the manifest of all that are.
+    """Extract the clips that have no record yet, then write the manifest of all that have one.
 
     Args:
-        found: The clips, and the rows of their lists that could not be used.
-        out: Gets crops as PNG, records, ``manifest.csv`` and ``failures.csv``.
-        config: How to sample, find and crop.
-        shard: Which part of the clips, ``i/n`` with i from 1: several machines may share the folder.
-        processes: How many clips at a time.
+        listing: Clips of the data set, and the unusable rows of its lists.
+        out: Folder for crops as PNG, records, ``manifest.csv`` and ``failures.csv``.
+        config: Configuration of sampling, face detector and crops.
+        shard: Part of the clips, ``i/n`` with i from 1, so that several machines can share the work and the folder.
+        processes: Number of clips that are extracted in parallel.
 
     Returns:
-        The numbers of crops and of clips and rows that gave none, in the manifest.
+        The number of crops in the manifest, and the number of clips and rows without a crop.
 
     Raises:
-        ManifestError: The shard is none, or a group or a person is in more than one split.
+        ManifestError: The shard is invalid, or a group or a person is in more than one split.
         ExtractError: The disk is full.
         SandboxError: Clips cannot be decoded on this machine.
     """
-    check_splits(found.clips)
-    part = take_shard(found.clips, shard)
+    check_splits(listing.clips)
+    clips = select_shard(listing.clips, shard)
     (out / _RECORDS).mkdir(parents=True, exist_ok=True)
-    missing = [clip for clip in part if not _is_done(_read_record(clip, out))]
+    missing = [clip for clip in clips if not _is_done(_load_record(clip, out))]
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(config, out)) as pool:
         for _ in show_progress(pool.map(_extract_clip, missing), "clips", total=len(missing)):
             pass
-    return _write_manifest(found, out, config)
+    return _write_manifest(listing, out, config)
 
 
-def take_shard(clips: Sequence[LabelledClip], shard: str) -> list[LabelledClip]:
-    """Every n-th clip from the i-th on, for ``i/n`` with i from 1. Raises ManifestError."""
+def select_shard(clips: Sequence[LabelledClip], shard: str) -> list[LabelledClip]:
+    """Return every n-th clip from the i-th on, for ``i/n`` with i from 1. Raises ManifestError."""
     index, _, count = shard.partition("/")
     if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise ManifestError(f"{shard!r} is no shard: write i/n with i from 1 to n, as in 2/4.")
+        raise ManifestError(f"{shard!r} is not a shard. Write i/n with i from 1 to n, as in 2/4.")
     return list(clips[int(index) - 1 :: int(count)])
 
 
 def check_splits(clips: Sequence[LabelledClip]) -> None:
-    """Raises ManifestError where a group or a person is in more than one split, and says which."""
+    """Raise ManifestError if a group or a person is in more than one split, and name them."""
     if leaks := find_split_leaks(_to_row(clip, _Crop(path="", track_id="", window=0, pts_seconds=0)) for clip in clips):
         shown = "; ".join(leaks[:10])
-        raise ManifestError(f"The split is worthless, {len(leaks)} groups or people are on both sides: {shown}")
+        raise ManifestError(f"{len(leaks)} groups or people are in more than one split: {shown}. Correct the splits.")
 
 
 _process: list[tuple[Sandbox, Path]] = []
-"""At most one: a pool gives its functions no other way to what their process holds."""
+"""At most one entry, the sandbox of a pool process: pool functions reach it only through a global."""
 
 
 def _start_process(config: DetectorConfig, out: Path) -> None:
@@ -124,7 +124,7 @@ def _extract_clip(clip: LabelledClip) -> None:
     else:
         crops = list(_save(extraction, _name_of(clip), out))
         if not crops:
-            failure = FailureRow(str(clip.path), _why_no_crop(extraction), "The clip has no face that can be used.")
+            failure = FailureRow(str(clip.path), _reason_without_crop(extraction), "The clip has no usable face.")
     path = _record_path(clip, out)
     unfinished = path.with_suffix(".part")
     unfinished.write_bytes(_RECORD.dump_json(_Record(crops, failure)))
@@ -136,16 +136,16 @@ def _save(extraction: Extraction, name: str, out: Path) -> Iterator[_Crop]:
         for index, crop in enumerate(track.usable):
             path = Path("crops", name, f"{track.track_id}-{index:03}.png")
             (out / path).parent.mkdir(parents=True, exist_ok=True)
-            if not cv2.imwrite(str(out / path), cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR), _PNG_QUICK):
+            if not cv2.imwrite(str(out / path), cv2.cvtColor(crop.image, cv2.COLOR_RGB2BGR), _PNG_OPTIONS):
                 raise ExtractError(f"{out / path} cannot be written. Is the disk full?")
             yield _Crop(path=str(path), track_id=track.track_id, window=crop.window, pts_seconds=crop.pts_seconds)
 
 
-def _write_manifest(found: DatasetListing, out: Path, config: DetectorConfig) -> tuple[int, int]:
-    face = 1 / config.crop.scale  # in widths of the crop, in whose middle it is
-    rows, failures = [], list(found.failures)
-    for clip in found.clips:
-        record = _read_record(clip, out)
+def _write_manifest(listing: DatasetListing, out: Path, config: DetectorConfig) -> tuple[int, int]:
+    face = 1 / config.crop.scale  # width of the face box, in widths of the crop; it is in the middle of the crop
+    rows, failures = [], list(listing.failures)
+    for clip in listing.clips:
+        record = _load_record(clip, out)
         if record is not None:
             rows += [_to_row(clip, crop, face) for crop in record.crops]
             failures += [record.failure] if record.failure else []
@@ -173,13 +173,13 @@ def _to_row(clip: LabelledClip, crop: _Crop, face: float = 1.0) -> CropRow:
     )
 
 
-def _why_no_crop(extraction: Extraction) -> str:
-    flaws = [crop.unusable for track in extraction.tracks for crop in track.crops if crop.unusable]
-    return max(flaws, key=flaws.count) if flaws else ReasonCode.NO_FACE
+def _reason_without_crop(extraction: Extraction) -> str:
+    reasons = [crop.unusable for track in extraction.tracks for crop in track.crops if crop.unusable]
+    return max(reasons, key=reasons.count) if reasons else ReasonCode.NO_FACE
 
 
 def _name_of(clip: LabelledClip) -> str:
-    """Readable, and one a clip: two folders may have clips of one name."""
+    """Return a readable, unique name; a hash of the path distinguishes clips of one name in two folders."""
     digest = hashlib.sha256(str(clip.path.absolute()).encode()).hexdigest()[:8]
     return f"{clip.dataset}/{clip.path.stem}-{digest}"
 
@@ -188,10 +188,10 @@ def _record_path(clip: LabelledClip, out: Path) -> Path:
     return out / _RECORDS / f"{_name_of(clip).replace('/', '-')}.json"
 
 
-def _read_record(clip: LabelledClip, out: Path) -> _Record | None:
+def _load_record(clip: LabelledClip, out: Path) -> _Record | None:
     path = _record_path(clip, out)
     return _RECORD.validate_json(path.read_bytes()) if path.exists() else None
 
 
 def _is_done(record: _Record | None) -> bool:
-    return record is not None and (record.failure is None or record.failure.code not in _WORTH_ANOTHER_TRY)
+    return record is not None and (record.failure is None or record.failure.code not in _RETRYABLE_CODES)

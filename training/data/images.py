@@ -1,4 +1,4 @@
-"""Reads the images of a manifest, from a folder or from the tar and zip files in it."""
+"""Images of a manifest, read from a folder or from the tar and zip files in it."""
 
 import os
 import re
@@ -19,10 +19,10 @@ from worker.detector.types import Box, Face, Image
 
 _IN_ARCHIVE = re.compile(r"\.(tar|zip)/")
 _ZIP_LENGTHS_AT = 26
-"""Place of the lengths of name and extra field in the local header of a zip entry (APPNOTE.TXT, 4.3.7); its data
-follow these two."""
+"""Offset of the lengths of name and extra field in the local header of a zip entry (APPNOTE.TXT, 4.3.7). The data
+follow name and extra field."""
 
-Clip = list[CropRow]  # the rows of one person in one clip, in the order of time
+Clip = list[CropRow]  # rows of one person in one clip, in the order of time
 
 
 class ImageError(TrainingError):
@@ -30,7 +30,7 @@ class ImageError(TrainingError):
 
 
 class ImageStore:
-    """The images below a folder. Archives are read in place; a copy in another process opens its own files."""
+    """Images below a folder. Archives are read in place; a copy in another process opens its own files."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -41,7 +41,7 @@ class ImageStore:
 
     @cached_property
     def _members(self) -> dict[str, tuple[str, int, int]]:
-        """Path of a member -> its archive, offset and size."""
+        """Archive, offset and size per path of a member."""
         members = {}
         for path in sorted(self._root.glob("*.zip")):
             with zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -57,10 +57,10 @@ class ImageStore:
         return members
 
     def read(self, path: str) -> Image:
-        """An image, RGB. Raises ImageError."""
+        """Read an image as RGB. Raises ImageError."""
         pixels = cv2.imdecode(np.frombuffer(self._read_bytes(path), np.uint8), cv2.IMREAD_COLOR)
         if pixels is None:
-            raise ImageError(f"{self._root / path} is no image that can be read.")
+            raise ImageError(f"{self._root / path} is not a readable image.")
         image: Image = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB).astype(np.uint8)
         return image
 
@@ -71,7 +71,7 @@ class ImageStore:
             except OSError as error:
                 raise ImageError(f"{self._root / path} cannot be read: {error.strerror}.") from error
         if path not in self._members:
-            raise ImageError(f"{self._root / path} is not there.")
+            raise ImageError(f"{self._root / path} does not exist.")
         shard, offset, size = self._members[path]
         if shard not in self._files:
             self._files[shard] = os.open(self._root / shard, os.O_RDONLY)
@@ -79,12 +79,12 @@ class ImageStore:
 
 
 def face_of(row: CropRow, image: Image) -> Face:
-    """The face of a row, in pixels of its image."""
+    """Return the face of a row, in pixels of its image."""
     width = image.shape[1]
     return Face(Box(row.box_x * width, row.box_y * width, row.box_w * width, row.box_w * width), confidence=1.0)
 
 
-def read_crops(clip: Clip, store: ImageStore, config: CropConfig) -> Image:
-    """The crops of a clip, without augmentation, (N, S, S, 3) uint8."""
+def load_crops(clip: Clip, store: ImageStore, config: CropConfig) -> Image:
+    """Load the crops of a clip, without augmentation, (N, S, S, 3) uint8."""
     images = [store.read(row.path) for row in clip]
     return np.stack([crop_face(image, face_of(row, image), config) for row, image in zip(clip, images, strict=True)])

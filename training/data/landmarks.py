@@ -1,6 +1,6 @@
-"""Face landmarks of real crops, found once and kept: the masks of pseudo-fakes follow them.
+"""Face landmarks of real crops, extracted once and stored, for the masks of pseudo-fakes.
 
-The points are a part of MediaPipe's mesh of 478 (Kartynnik et al., 2019). Only ``find_landmarks`` needs MediaPipe.
+The points are a subset of MediaPipe's mesh of 478 (Kartynnik et al., 2019). Only ``extract_landmarks`` needs MediaPipe.
 """
 
 import os
@@ -31,26 +31,26 @@ _MESH = {
     "lips": "61 146 91 181 84 17 314 405 321 375 291 409 270 269 267 0 37 39 40 185",
 }
 REGIONS: dict[str, slice] = {}
-"""Where the points of a region stand among those that are kept; those of the oval and of the lips go round."""
+"""Slice of the stored points per region; the points of oval and lips are in the order of their contour."""
 _start = 0
 for _name, _points in _MESH.items():
     REGIONS[_name] = slice(_start, _start := _start + len(_points.split()))
 POINTS = _start
-"""How many points are kept of a face."""
+"""Number of stored points per face."""
 _KEPT = [int(point) for points in _MESH.values() for point in points.split()]
 
 
 class LandmarksError(TrainingError):
-    """The landmarks cannot be had."""
+    """The landmarks cannot be loaded; the message says what to do."""
 
 
 _VIEW = CropConfig(size_px=256, scale=2.0, upright=False)
-"""The landmark model looks for the face first, and finds none that fills the image."""
+"""Crop for the landmark model, which detects the face first and misses one that fills the image."""
 _MEMORY_MAX_BYTES = 6 * 2**30
 
 
 def load_landmarks(path: Path) -> dict[str, Floats]:
-    """Landmarks by the path of the crop, (POINTS, 2) in widths of the image. Raises LandmarksError."""
+    """Load the landmarks per path of a crop, (POINTS, 2) in widths of the image. Raises LandmarksError."""
     if not path.exists():
         raise LandmarksError(f"{path} is missing. Run 'python -m training landmarks', or set data.landmarks=null.")
     with np.load(path, allow_pickle=False) as stored:
@@ -59,57 +59,59 @@ def load_landmarks(path: Path) -> dict[str, Floats]:
 
 
 def save_landmarks(path: Path, landmarks: Mapping[str, npt.NDArray[np.floating]]) -> None:
-    """Write landmarks as ``load_landmarks`` reads them."""
+    """Write landmarks in the format of ``load_landmarks``."""
     points = np.array(list(landmarks.values()), np.float16).reshape(-1, POINTS, 2)
     np.savez_compressed(path, paths=np.array(list(landmarks), dtype=np.str_), points=points)
 
 
-def find_landmarks(rows: Sequence[CropRow], root: Path, out: Path, *, model: Path, processes: int) -> int:
-    """Finds the landmarks of crops with MediaPipe, in processes without a network, and writes them.
+def extract_landmarks(rows: Sequence[CropRow], root: Path, out: Path, *, model: Path, processes: int) -> int:
+    """Extract the landmarks of crops with MediaPipe, in processes without network, and write them.
 
     Args:
-        rows: The crops.
-        root: Where their paths start.
-        out: File that is written.
+        rows: Rows of the crops.
+        root: Folder that their paths are relative to.
+        out: File to write.
         model: MediaPipe's ``face_landmarker.task``.
-        processes: How many at a time.
+        processes: Number of parallel processes.
 
     Returns:
-        In how many crops a face was found.
+        The number of crops in which a face was found.
     """
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a thread would escape the confinement
-    pieces = [rows[start : start + 64] for start in range(0, len(rows), 64)]
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads would escape the confinement
+    batches = [rows[start : start + 64] for start in range(0, len(rows), 64)]
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(root, model)) as pool:
-        jobs = pool.map(_find_piece, pieces)
-        found = [point for piece in show_progress(jobs, "landmarks", total=len(pieces)) for point in piece]
-    save_landmarks(out, dict(found))
-    return len(found)
+        jobs = pool.map(_detect_batch, batches)
+        detected = [face for batch in show_progress(jobs, "landmarks", total=len(batches)) for face in batch]
+    save_landmarks(out, dict(detected))
+    return len(detected)
 
 
 _process: list[tuple[ImageStore, object]] = []
-"""At most one: a pool gives its functions no other way to what their process holds."""
+"""At most one entry, the landmark model of a pool process: pool functions reach it only through a global."""
 
 
 def _start_process(root: Path, model: Path) -> None:
-    import mediapipe  # noqa: PLC0415 (training itself runs without it)
+    import mediapipe  # noqa: PLC0415 (the training runs without it)
     from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
 
     from worker.detector.sandbox.confinement import confine  # noqa: PLC0415
 
     del mediapipe
     content = model.read_bytes()
-    confine(memory_max_bytes=_MEMORY_MAX_BYTES, readable=[root.resolve()])  # MediaPipe calls its maker otherwise
+    confine(
+        memory_max_bytes=_MEMORY_MAX_BYTES, readable=[root.resolve()]
+    )  # no network: MediaPipe would contact its vendor
     options = vision.FaceLandmarkerOptions(base_options=BaseOptions(model_asset_buffer=content))
     _process.append((ImageStore(root), vision.FaceLandmarker.create_from_options(options)))
 
 
-def _find_piece(rows: Sequence[CropRow]) -> list[tuple[str, npt.NDArray[np.float16]]]:
+def _detect_batch(rows: Sequence[CropRow]) -> list[tuple[str, npt.NDArray[np.float16]]]:
     ((store, landmarker),) = _process
-    return [(row.path, points) for row in rows for points in _find(row, store, landmarker)]
+    return [(row.path, points) for row in rows for points in _detect(row, store, landmarker)]
 
 
-def _find(row: CropRow, store: ImageStore, landmarker: object) -> Iterator[npt.NDArray[np.float16]]:
+def _detect(row: CropRow, store: ImageStore, landmarker: object) -> Iterator[npt.NDArray[np.float16]]:
     import mediapipe  # noqa: PLC0415
 
     image = store.read(row.path)

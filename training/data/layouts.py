@@ -1,7 +1,7 @@
-"""The folders in which data sets come: which videos there are, what they show, in which split they belong.
+"""Folder layouts of data sets: their videos with labels and splits.
 
 FaceForensics++ (Rössler et al., ICCV 2019), Celeb-DF v2 (Li et al., CVPR 2020), DFDC (Dolhansky et al., 2020), plain
-folders ``real/`` and ``fake/``, and a CSV of one's own.
+folders ``real/`` and ``fake/``, and a CSV.
 """
 
 import csv
@@ -24,12 +24,12 @@ _OFFICIAL_LIST = "List_of_testing_videos.txt"
 
 
 class LayoutError(TrainingError):
-    """The folder is not laid out as was said; the message names what is missing."""
+    """The folder does not have the given layout; the message names the missing file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledClip:
-    """A video and what is known of it. Label 1 is fake, 0 is real."""
+    """A video with its labels. Label 1 is fake, 0 is real."""
 
     path: Path
     dataset: str
@@ -42,37 +42,37 @@ class LabelledClip:
 
 @dataclass(frozen=True, slots=True)
 class DatasetListing:
-    """The videos of a data set, and the rows of its lists that say nothing useful."""
+    """Videos of a data set, and the unusable rows of its lists."""
 
     clips: list[LabelledClip]
     failures: list[FailureRow]
 
 
-def find_clips(root: Path, layout: str) -> DatasetListing:
-    """The videos of a data set in a stable order.
+def list_clips(root: Path, layout: str) -> DatasetListing:
+    """List the videos of a data set in a stable order.
 
     Args:
-        root: Its folder; for ``csv`` the list.
+        root: Folder of the data set; for ``csv`` the list.
         layout: One of ``LAYOUTS``.
 
     Raises:
-        LayoutError: The folder is not laid out so.
+        LayoutError: The folder does not have this layout.
     """
     if not root.exists():
         raise LayoutError(f"{root} does not exist.")
     clips, failures = [], []
-    for found in LAYOUTS[layout](root):
-        if isinstance(found, FailureRow):
-            failures.append(found)
+    for entry in LAYOUTS[layout](root):
+        if isinstance(entry, FailureRow):
+            failures.append(entry)
         else:
-            clips.append(found)
+            clips.append(entry)
     if not clips:
-        raise LayoutError(f"{root} has no videos where the layout {layout!r} has them.")
+        raise LayoutError(f"{root} has no videos in the folders of layout {layout!r}.")
     return DatasetListing(sorted(clips, key=lambda clip: str(clip.path)), failures)
 
 
-def balance(clips: Iterable[LabelledClip]) -> list[LabelledClip]:
-    """As many clips of each label within a data set and split, chosen by the hash of their names."""
+def balance_clips(clips: Iterable[LabelledClip]) -> list[LabelledClip]:
+    """Return equally many clips of each label per data set and split, chosen by the hash of their names."""
     kinds: dict[tuple[str, str], dict[int, list[LabelledClip]]] = defaultdict(lambda: defaultdict(list))
     for clip in clips:
         kinds[clip.dataset, clip.split][clip.label].append(clip)
@@ -84,16 +84,16 @@ def balance(clips: Iterable[LabelledClip]) -> list[LabelledClip]:
     return sorted(kept, key=lambda clip: str(clip.path))
 
 
-def _read_plain(root: Path) -> Iterator[LabelledClip]:
+def _load_plain(root: Path) -> Iterator[LabelledClip]:
     for name in ("real", "fake"):
-        for path in _videos(root / name):
+        for path in _list_videos(root / name):
             group = path.stem
             yield LabelledClip(path=path, dataset=root.name, label=LABELS[name], split=_split_of(group), group=group)
 
 
-def _read_csv(listed: Path) -> Iterator[LabelledClip | FailureRow]:
-    """Columns ``path,label`` and perhaps ``dataset,method,split,group,person``."""
-    with listed.open(newline="") as file:
+def _load_csv(list_path: Path) -> Iterator[LabelledClip | FailureRow]:
+    """Yield the rows of a CSV with columns ``path,label`` and optional ``dataset,method,split,group,person``."""
+    with list_path.open(newline="") as file:
         for line, cells in enumerate(csv.DictReader(file), 2):
             path, label = cells.get("path") or "", cells.get("label") or ""
             if not path or label not in LABELS:
@@ -102,8 +102,8 @@ def _read_csv(listed: Path) -> Iterator[LabelledClip | FailureRow]:
                 continue
             group = cells.get("group") or Path(path).stem
             yield LabelledClip(
-                path=listed.parent / path,
-                dataset=cells.get("dataset") or listed.stem,
+                path=list_path.parent / path,
+                dataset=cells.get("dataset") or list_path.stem,
                 label=LABELS[label],
                 split=cells.get("split") or _split_of(group),
                 group=group,
@@ -112,11 +112,11 @@ def _read_csv(listed: Path) -> Iterator[LabelledClip | FailureRow]:
             )
 
 
-def _read_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
-    """Official splits: ``splits/train.json`` and so on list pairs; all clips of a pair are one group."""
+def _load_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
+    """Yield clips with the official splits: ``splits/train.json`` etc. list pairs, each of which is a group."""
     splits, groups = {}, {}
     for split in ("train", "val", "test"):
-        for first, second in _read_json(root / "splits" / f"{split}.json"):
+        for first, second in _load_json(root / "splits" / f"{split}.json"):
             group = "-".join(sorted((first, second)))
             for name in (first, second):
                 splits[name], groups[name] = split, group
@@ -124,7 +124,7 @@ def _read_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
     made = root / "manipulated_sequences"
     sources |= {folder.name: folder for folder in sorted(made.glob("*")) if folder.name != "DeepFakeDetection"}
     for method, folder in sources.items():
-        for path in _videos(folder / compression / "videos"):
+        for path in _list_videos(folder / compression / "videos"):
             name = path.stem.split("_")[0]
             if name in splits:
                 dataset = f"ffpp-{compression}"
@@ -134,10 +134,10 @@ def _read_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
                 )
 
 
-def _read_celeb_df(root: Path) -> Iterator[LabelledClip]:
-    """All clips, each person in ``person``; what ``Celeb-real/id3_0001`` shows is ``id3``, a fake shows two."""
+def _load_celeb_df(root: Path) -> Iterator[LabelledClip]:
+    """Yield all clips with their persons: ``Celeb-real/id3_0001`` shows ``id3``, and a fake shows two persons."""
     for folder, label in (("Celeb-real", 0), ("YouTube-real", 0), ("Celeb-synthesis", 1)):
-        for path in _videos(root / folder):
+        for path in _list_videos(root / folder):
             people = re.findall(r"id\d+", path.stem) or [f"youtube-{path.stem}"]
             yield LabelledClip(
                 path=path,
@@ -150,45 +150,50 @@ def _read_celeb_df(root: Path) -> Iterator[LabelledClip]:
             )
 
 
-def _read_celeb_df_official(root: Path) -> Iterator[LabelledClip]:
-    """The official test list. Most of its people are in training too, so people and groups are not told apart."""
-    listed = root / _OFFICIAL_LIST
-    if not listed.exists():
-        raise LayoutError(f"{listed} is missing: it is the official list.")
-    tested = {line.split()[-1] for line in listed.read_text().splitlines() if line.strip()}
-    for clip in _read_celeb_df(root):
+def _load_celeb_df_official(root: Path) -> Iterator[LabelledClip]:
+    """Yield clips with the official test list.
+
+    Most of its people are in training, too, so ``person`` is empty and each clip is a group.
+    """
+    list_path = root / _OFFICIAL_LIST
+    if not list_path.exists():
+        raise LayoutError(f"{list_path} is missing. Copy the official list there.")
+    tested = {line.split()[-1] for line in list_path.read_text().splitlines() if line.strip()}
+    for clip in _load_celeb_df(root):
         name = f"{clip.path.parent.name}/{clip.path.name}"
         own = f"celeb-df-{clip.path.parent.name}-{clip.path.stem}"
         split = "test" if name in tested else ("val" if _share(own) < _VAL_SHARE / 2 else "train")
         yield replace(clip, split=split, group=own, person="")
 
 
-def _read_celeb_df_disjoint(root: Path) -> Iterator[LabelledClip]:
-    """Nobody is in two splits; a fake of two people of different splits is left out (``unused``)."""
-    for clip in _read_celeb_df(root):
+def _load_celeb_df_disjoint(root: Path) -> Iterator[LabelledClip]:
+    """Yield clips with each person in one split; a fake of people of different splits is ``unused``."""
+    for clip in _load_celeb_df(root):
         people = clip.person.split()
         splits = {_split_of(person, test_share=_TEST_SHARE) for person in people}
         split = splits.pop() if len(splits) == 1 else "unused"
         yield replace(clip, split=split)
 
 
-def _read_dfdc(root: Path) -> Iterator[LabelledClip | FailureRow]:
-    """Parts with a ``metadata.json``; every fifth part is ``val``, a folder ``test`` is ``test``."""
-    described = sorted(root.rglob("metadata.json"))
-    if not described:
+def _load_dfdc(root: Path) -> Iterator[LabelledClip | FailureRow]:
+    """Yield the clips of parts with a ``metadata.json``; every fifth part is ``val``, a folder ``test`` is ``test``."""
+    metadata_paths = sorted(root.rglob("metadata.json"))
+    if not metadata_paths:
         raise LayoutError(f"{root} has no part with a metadata.json.")
-    for listed in described:
-        part = listed.parent
+    for metadata_path in metadata_paths:
+        part = metadata_path.parent
         number = int(match[1]) if (match := re.search(r"(\d+)$", part.name)) else None
-        for name, facts in sorted(_read_json(listed).items()):
-            label = {"FAKE": 1, "REAL": 0, 1: 1, 0: 0}.get(facts.get("label", facts.get("is_fake")))
+        for name, metadata in sorted(_load_json(metadata_path).items()):
+            label = {"FAKE": 1, "REAL": 0, 1: 1, 0: 0}.get(metadata.get("label", metadata.get("is_fake")))
             if label is None:
-                yield FailureRow(f"{part.name}/{name}", BAD_ROW, f"{listed} does not say whether it is FAKE or REAL.")
+                yield FailureRow(
+                    f"{part.name}/{name}", BAD_ROW, f"{metadata_path} does not say whether it is FAKE or REAL."
+                )
                 continue
-            group = f"dfdc-{Path(facts.get('original') or name).stem}"
-            if part.name.startswith("test") or facts.get("split") == "test":
+            group = f"dfdc-{Path(metadata.get('original') or name).stem}"
+            if part.name.startswith("test") or metadata.get("split") == "test":
                 split = "test"
-            elif number is None or len(described) < 5:
+            elif number is None or len(metadata_paths) < 5:
                 split = _split_of(group)
             else:
                 split = "val" if number % 5 == 4 else "train"
@@ -196,27 +201,27 @@ def _read_dfdc(root: Path) -> Iterator[LabelledClip | FailureRow]:
 
 
 LAYOUTS: dict[str, Callable[[Path], Iterator[LabelledClip | FailureRow]]] = {
-    "plain": _read_plain,
-    "csv": _read_csv,
-    "ffpp-c23": lambda root: _read_ffpp(root, "c23"),
-    "ffpp-c40": lambda root: _read_ffpp(root, "c40"),
-    "celeb-df-official": _read_celeb_df_official,
-    "celeb-df-disjoint": _read_celeb_df_disjoint,
-    "dfdc": _read_dfdc,
+    "plain": _load_plain,
+    "csv": _load_csv,
+    "ffpp-c23": lambda root: _load_ffpp(root, "c23"),
+    "ffpp-c40": lambda root: _load_ffpp(root, "c40"),
+    "celeb-df-official": _load_celeb_df_official,
+    "celeb-df-disjoint": _load_celeb_df_disjoint,
+    "dfdc": _load_dfdc,
 }
 
 
-def _videos(folder: Path) -> list[Path]:
+def _list_videos(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
 
 
-def _read_json(path: Path) -> Any:
+def _load_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise LayoutError(f"{path} is missing: it is the official list.") from error
+        raise LayoutError(f"{path} is missing. Copy the official list there.") from error
     except ValueError as error:
-        raise LayoutError(f"{path} is no JSON: {error}.") from error
+        raise LayoutError(f"{path} is not valid JSON: {error}.") from error
 
 
 def _hash(name: str) -> int:
@@ -224,7 +229,7 @@ def _hash(name: str) -> int:
 
 
 def _share(name: str) -> float:
-    """A number in 0..1 that depends on the name alone."""
+    """Return a number from 0 to 1 that depends only on the name."""
     return _hash(name) / 2**64
 
 

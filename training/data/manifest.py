@@ -1,4 +1,4 @@
-"""The list of face crops: one CSV row a crop, with what training must know of it. Label 1 is fake, 0 is real."""
+"""Manifest of face crops: a CSV file with one row per crop. Label 1 is fake, 0 is real."""
 
 import csv
 import fnmatch
@@ -13,50 +13,50 @@ from training.errors import TrainingError
 MANIFEST_NAME = "manifest.csv"
 
 LABELS = {"real": 0, "fake": 1, "0": 0, "1": 1}
-_RATE_OF_FRAMES = 30.0
-"""Frames a second of a list that numbers its frames but does not time them."""
+_FRAME_RATE = 30.0
+"""Assumed frames per second of a list of shards, which has frame numbers and no times."""
 
 
 class ManifestError(TrainingError):
-    """The list cannot be used; the message names the file, the row and what is wrong."""
+    """The list cannot be used; the message names the file, the row and the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropRow:
-    """One face crop and where it came from."""
+    """A face crop and its source."""
 
     path: str
-    """Relative to the manifest; the last part may lie in a tar file or an uncompressed zip file:
+    """Path relative to the manifest; the image may be a member of a tar file or an uncompressed zip file:
     ``shard.tar/name.jpg``."""
     dataset: str
     method: str = ""
-    """What made the fake, where it is known."""
+    """Manipulation method of the fake, if known."""
     label: int
     split: str
-    """``train``, ``val`` or ``test``; or one part of ``val``, ``early_stopping``. Other rows are kept and not used."""
+    """``train``, ``val`` or ``test``; or ``early_stopping``, one part of ``val``. Rows of other splits are not used."""
     group: str
-    """Clips made of one another. A group lies in one split."""
+    """Name that clips made of one another share. A group is in one split."""
     person: str = ""
-    """Who is seen, where it is known; two people, of a swap, with a space between. A person lies in one split."""
+    """Person in the crop, if known; the two people of a swap are separated by a space. A person is in one split."""
     clip: str
     track_id: str = "t0"
     window: int = 0
-    """Frames of one window are neighbours."""
+    """Number of the window; frames of one window are neighbours."""
     pts_seconds: float = 0.0
     box_x: float = 0.0
     box_y: float = 0.0
     box_w: float = 1.0
-    """The square face box, in widths of the image."""
+    """Width of the square face box; box values are in widths of the image."""
 
     @property
     def sequence(self) -> tuple[str, int, str, str]:
-        """What is judged as one: a person in a clip."""
+        """Key of the sequence: one person in one clip."""
         return self.dataset, self.label, self.clip, self.track_id
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """A clip that gave no crop, and why."""
+    """A clip without a crop, with the reason."""
 
     clip: str
     code: str
@@ -64,7 +64,7 @@ class FailureRow:
 
 
 def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterable[CropRow | FailureRow]) -> None:
-    """Writes the rows with a heading; a reader never sees half a file."""
+    """Write the rows as CSV with a header, atomically."""
     unfinished = path.with_suffix(".part")
     with unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)])
@@ -73,8 +73,8 @@ def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterabl
     unfinished.replace(path)
 
 
-def load_manifest(path: Path) -> list[CropRow]:
-    """The rows of a manifest that ``extract`` wrote, or of a list of shards (``shard,member,...,video,frame,box_*``).
+def load_crop_manifest(path: Path) -> list[CropRow]:
+    """Load a manifest that ``extract`` wrote, or a list of shards (``shard,member,...,video,frame,box_*``).
 
     Rows without a face box are left out. Raises ManifestError.
     """
@@ -92,12 +92,12 @@ def load_manifest(path: Path) -> list[CropRow]:
 
 
 def is_one_of(dataset: str, patterns: Iterable[str]) -> bool:
-    """Whether a data set is named, or fits a pattern such as ``dfdc*``."""
+    """Return whether a data set matches one of the names or patterns, such as ``dfdc*``."""
     return any(fnmatch.fnmatch(dataset, pattern) for pattern in patterns)
 
 
 def sequences_of(rows: Iterable[CropRow]) -> list[list[CropRow]]:
-    """The rows of each person in each clip, in the order of time."""
+    """Return the rows of each person in each clip, in the order of time."""
     sequences: dict[tuple[str, int, str, str], list[CropRow]] = defaultdict(list)
     for row in rows:
         sequences[row.sequence].append(row)
@@ -132,7 +132,7 @@ def _parse_shard_row(cells: dict[str, str]) -> CropRow | None:
         group=cells["group"],
         person=cells["person"],
         clip=cells["video"] or cells["member"],  # a still is a clip of one frame
-        pts_seconds=float(cells["frame"] or 0) / _RATE_OF_FRAMES,
+        pts_seconds=float(cells["frame"] or 0) / _FRAME_RATE,
         box_x=float(cells["box_x"]),
         box_y=float(cells["box_y"]),
         box_w=float(cells["box_w"]),
@@ -140,10 +140,10 @@ def _parse_shard_row(cells: dict[str, str]) -> CropRow | None:
 
 
 def _number_windows(rows: Iterable[CropRow]) -> Iterator[CropRow]:
-    """A gap in the numbers of the frames starts a window."""
+    """Yield the rows with the number of their window; a gap in the frame numbers starts a window."""
     for sequence in sequences_of(rows):
         window, before = 0, sequence[0].pts_seconds
         for row in sequence:
-            window += row.pts_seconds - before > 4 / _RATE_OF_FRAMES
+            window += row.pts_seconds - before > 4 / _FRAME_RATE
             before = row.pts_seconds
             yield replace(row, window=window)

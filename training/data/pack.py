@@ -1,6 +1,6 @@
-"""Pack a training set into small shards: what a machine without the data needs to train, and no more.
+"""Packing of a training set into small shards, for training on a machine without the data.
 
-Faces are scaled down to the size that the crops have anyway, and stored as WebP in zip files beside a manifest.
+Faces are scaled down to about the size of the crops, and stored as WebP in zip files next to a manifest.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from training.data.manifest import (
     CropRow,
     ManifestError,
     is_one_of,
-    load_manifest,
+    load_crop_manifest,
     sequences_of,
     write_rows,
 )
@@ -34,7 +34,7 @@ LANDMARKS_NAME = "landmarks.npz"
 CONFIG_NAME = "config.json"
 _SHARD_BYTES = 8 * 2**20
 _ENTRY_BYTES = 100
-"""Size of an image's entries in a zip file, beside the image."""
+"""Size of the headers of an image in a zip file."""
 
 
 class PackError(TrainingError):
@@ -43,18 +43,18 @@ class PackError(TrainingError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackOptions:
-    """What is packed, and how small."""
+    """Contents and size of a packed training set."""
 
     max_bytes: int
-    """Most that the images take. Whole groups are packed, in order, until the next does not fit."""
+    """Size limit of the images. Whole groups are packed, in order, until the next does not fit."""
     order: tuple[tuple[str, int | None], ...] = (("*", None),)
-    """Patterns of data sets in the order of packing, each with the most frames that are taken of a clip."""
+    """Patterns of data sets in the order of packing, each with its largest number of frames per clip."""
     box_px: int = 112
     """Width of a face box after scaling; smaller faces keep their size."""
     margin: float = 1.4
-    """Side of what is kept around a face, in widths of its box."""
+    """Side of the stored image around a face, in widths of its box."""
     quality: int = 70
-    """Of WebP, 1 to 100."""
+    """Quality of WebP, 1 to 100."""
 
 
 def parse_order(text: str) -> tuple[tuple[str, int | None], ...]:
@@ -68,19 +68,19 @@ def parse_order(text: str) -> tuple[tuple[str, int | None], ...]:
     return tuple(order)
 
 
-def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]:
-    """Write shards, ``manifest.csv``, ``landmarks.npz`` and a ``config.json`` of a configuration's training set.
+def pack_dataset(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]:
+    """Write the training set of a configuration as shards, ``manifest.csv``, ``landmarks.npz`` and ``config.json``.
 
-    Rows of ``train`` are packed, and of ``val`` the part for early early_stopping, which becomes a split of its own; what
-    calibrates or is reported stays behind.
+    Rows of ``train`` and of the early-stopping part of ``val`` are packed; the latter become a split of their own. Rows
+    for calibration and report are not packed.
 
     Args:
-        config: Names manifest, landmarks, and the data sets and people that are left out.
-        out: Folder that is written; it must not exist.
-        options: What, and how small.
+        config: Configuration with manifest, landmarks, and the data sets and people that are left out.
+        out: Folder to write; it must not exist.
+        options: Contents and size.
 
     Returns:
-        The number of images of each data set.
+        The number of images per data set.
 
     Raises:
         ManifestError: The manifest cannot be used.
@@ -93,7 +93,7 @@ def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]
     landmarks = load_landmarks(config.data.landmarks) if config.data.landmarks else {}
     shards = _ShardWriter(out)
     rows: list[CropRow] = []
-    moved: dict[str, Floats] = {}
+    packed_landmarks: dict[str, Floats] = {}
     groups = list(_choose_groups(config, options))
     for group in show_progress(groups, "groups"):
         packed = [_pack_image(row, store, options) for row in group]
@@ -103,12 +103,12 @@ def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]
             path = shards.add(image.content)
             rows.append(replace(row, path=path, box_x=image.box.x, box_y=image.box.y, box_w=image.box.width))
             if row.path in landmarks:
-                moved[path] = image.move(landmarks[row.path])
+                packed_landmarks[path] = image.to_part(landmarks[row.path])
     shards.close()
     if not rows:
-        raise ManifestError(f"Nothing of {config.data.manifest} fits into {options.max_bytes} bytes.")
+        raise ManifestError(f"No group of {config.data.manifest} fits into {options.max_bytes} bytes. Raise the limit.")
     write_rows(out / MANIFEST_NAME, CropRow, rows)
-    save_landmarks(out / LANDMARKS_NAME, moved)
+    save_landmarks(out / LANDMARKS_NAME, packed_landmarks)
     data = {"manifest": out / MANIFEST_NAME, "landmarks": out / LANDMARKS_NAME, "hold_out": {}}
     packed_config = config.model_copy(update={"data": config.data.model_copy(update=data)})
     (out / CONFIG_NAME).write_text(packed_config.model_dump_json(indent=2) + "\n")
@@ -119,11 +119,11 @@ def pack(config: TrainConfig, out: Path, options: PackOptions) -> dict[str, int]
 
 
 def _choose_groups(config: TrainConfig, options: PackOptions) -> Iterator[list[CropRow]]:
-    """Yield the rows of each group in the order of packing, thinned to the frames that are wanted of a clip."""
-    listed = hold_out(load_manifest(config.data.manifest), config.data.hold_out)
-    early_stopping = [replace(row, split="early_stopping") for row in rows_of_part(listed, "early_stopping")]
+    """Yield the rows of each group in the order of packing, thinned to the largest number of frames per clip."""
+    listed = hold_out(load_crop_manifest(config.data.manifest), config.data.hold_out)
+    early_stopping_rows = [replace(row, split="early_stopping") for row in rows_of_part(listed, "early_stopping")]
     rows = keep_data_sets(
-        [*(row for row in listed if row.split == "train"), *early_stopping], without=config.data.without
+        [*(row for row in listed if row.split == "train"), *early_stopping_rows], without=config.data.without
     )
     taken: set[str] = set()
     for pattern, frames_max in options.order:
@@ -131,7 +131,7 @@ def _choose_groups(config: TrainConfig, options: PackOptions) -> Iterator[list[C
         for clip in sequences_of(row for row in rows if is_one_of(row.dataset, [pattern]) and row.path not in taken):
             groups[clip[0].dataset, clip[0].group] += clip[:: -(-len(clip) // (frames_max or len(clip)))]
         taken.update(row.path for row in rows if is_one_of(row.dataset, [pattern]))
-        # A group with fakes teaches more than one without, and what says when to stop is needed first.
+        # Early stopping comes first, because every run needs it; then groups with both labels, which teach more.
         yield from sorted(
             groups.values(),
             key=lambda group: (group[0].split == "train", len({row.label for row in group}) < 2, _hash(group[0].group)),
@@ -139,26 +139,26 @@ def _choose_groups(config: TrainConfig, options: PackOptions) -> Iterator[list[C
 
 
 def _hash(name: str) -> bytes:
-    """An order that has nothing to do with the names."""
+    """Return a sort key that is independent of the order of the names."""
     return hashlib.sha256(name.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class _PackedImage:
-    """The part of an image around its face, encoded."""
+    """Part of an image around its face, encoded."""
 
     content: bytes
     box: Box
-    """The face in widths of this part."""
+    """Face box, in widths of this part."""
     corner: tuple[float, float]
-    """Of this part in the image, in widths of the image."""
+    """Top left corner of this part, in widths of the image."""
     scale: float
-    """Width of the image in widths of this part."""
+    """Width of the image, in widths of this part."""
 
-    def move(self, points: Floats) -> Floats:
-        """Points (N, 2) in widths of the image, in widths of this part."""
-        moved: Floats = (points - np.array(self.corner, np.float32)) * np.float32(self.scale)
-        return moved
+    def to_part(self, points: Floats) -> Floats:
+        """Convert points (N, 2) from widths of the image to widths of this part."""
+        converted: Floats = (points - np.array(self.corner, np.float32)) * np.float32(self.scale)
+        return converted
 
 
 def _pack_image(row: CropRow, store: ImageStore, options: PackOptions) -> _PackedImage:
@@ -185,7 +185,7 @@ def _pack_image(row: CropRow, store: ImageStore, options: PackOptions) -> _Packe
 
 
 class _ShardWriter:
-    """Zip files of about equal size, without compression; a new one begins when one is full."""
+    """Writer of uncompressed zip files of about equal size."""
 
     def __init__(self, out: Path) -> None:
         self._out = out
@@ -194,7 +194,7 @@ class _ShardWriter:
         self.size_bytes = 0
 
     def add(self, content: bytes) -> str:
-        """Store an image; returns its path for the manifest."""
+        """Store an image; return its path for the manifest."""
         if self._file is None or self._shard_bytes >= _SHARD_BYTES:
             self.close()
             self._file = zipfile.ZipFile(self._out / f"faces-{self._shards:02}.zip", "w")
@@ -208,7 +208,7 @@ class _ShardWriter:
         return f"faces-{self._shards - 1:02}.zip/{name}"
 
     def close(self) -> None:
-        """End the shard that is open."""
+        """Close the open shard."""
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -1,4 +1,4 @@
-"""Splits of a crop manifest: by person, held out, left out."""
+"""Splits of a crop manifest: leaks between them, held-out people, left-out data sets, and the parts of ``val``."""
 
 import hashlib
 from collections import defaultdict
@@ -8,47 +8,47 @@ from typing import Literal
 
 from training.data.manifest import CropRow, is_one_of
 
+Part = Literal["early_stopping", "calibrate", "report"]
+"""Part of ``val``."""
+
 
 def keep_data_sets(rows: Iterable[CropRow], *, without: Sequence[str]) -> list[CropRow]:
-    """The rows of all data sets but those left out, by name or pattern."""
+    """Return the rows of all data sets except those left out, by name or pattern."""
     return [row for row in rows if not is_one_of(row.dataset, without)]
 
 
-Part = Literal["early_stopping", "calibrate", "report"]
-
-
 def find_split_leaks(rows: Iterable[CropRow]) -> list[str]:
-    """The groups and persons that are in more than one split, each with its splits: such a division is worthless."""
+    """Return the groups and persons that are in more than one split, each with its splits."""
     splits: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         if row.split in {"train", "val", "early_stopping", "test"}:
             splits[f"group {row.group}"].add(row.split)
             for person in row.person.split():
                 splits[f"person {person}"].add(row.split)
-    return [f"{name}: {', '.join(sorted(found))}" for name, found in sorted(splits.items()) if len(found) > 1]
+    return [f"{name}: {', '.join(sorted(names))}" for name, names in sorted(splits.items()) if len(names) > 1]
 
 
 def hold_out(rows: Iterable[CropRow], people: dict[str, int]) -> list[CropRow]:
-    """Moves people of ``train`` to ``test``: so many of each data set named, chosen by the hash of their names."""
+    """Move a number of people per data set from ``train`` to ``test``, chosen by the hash of their names."""
     rows = list(rows)
-    held: set[tuple[str, str]] = set()
+    held_out: set[tuple[str, str]] = set()
     for dataset, count in people.items():
         names = {row.person for row in rows if row.dataset == dataset and row.split == "train" and row.person}
         in_order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
-        held |= {(dataset, name) for name in in_order[:count]}
-    return [replace(row, split="test") if (row.dataset, row.person) in held else row for row in rows]
+        held_out |= {(dataset, name) for name in in_order[:count]}
+    return [replace(row, split="test") if (row.dataset, row.person) in held_out else row for row in rows]
 
 
-def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
-    """Divides the people of ``val``: a quarter stops the training, a quarter calibrates, half is only reported.
+def divide_val(rows: Sequence[CropRow]) -> dict[str, Part]:
+    """Divide ``val``: a quarter for early stopping, a quarter for calibration, half for the report.
 
-    Whoever shares a group or a person stays together. The largest families are dealt first, each to the part that
-    lacks most of its data sets and labels.
+    Rows that share a group or a person stay together, as a family. The largest families are assigned first, each to the
+    part that lacks most of its data sets and labels.
 
     Returns:
-        The part of each group.
+        The part per group.
     """
-    families = _find_families(rows)
+    families = _group_families(rows)
     shares: dict[Part, float] = {"report": 0.5, "calibrate": 0.25, "early_stopping": 0.25}
     totals: dict[tuple[str, int], int] = defaultdict(int)
     for row in rows:
@@ -69,18 +69,18 @@ def part_of_val(rows: Sequence[CropRow]) -> dict[str, Part]:
 
 
 def rows_of_part(rows: Iterable[CropRow], part: Part) -> list[CropRow]:
-    """The rows of ``val`` in one of its parts, and the rows whose split names that part itself."""
+    """Return the rows of a part of ``val``, and the rows whose split has the name of this part."""
     rows = list(rows)
     val = [row for row in rows if row.split == "val"]
-    parts = part_of_val(val)
+    parts = divide_val(val)
     return [row for row in rows if row.split == part or (row.split == "val" and parts[row.group] == part)]
 
 
-def _find_families(rows: Iterable[CropRow]) -> list[list[CropRow]]:
-    """Rows that are tied by a group or a person, directly or through others (union-find)."""
+def _group_families(rows: Iterable[CropRow]) -> list[list[CropRow]]:
+    """Return the rows by family: connected by a group or a person, directly or indirectly (union-find)."""
     parents: dict[str, str] = {}
 
-    def find(name: str) -> str:
+    def find_root(name: str) -> str:
         parents.setdefault(name, name)
         while parents[name] != name:
             parents[name] = parents[parents[name]]
@@ -90,8 +90,8 @@ def _find_families(rows: Iterable[CropRow]) -> list[list[CropRow]]:
     rows = list(rows)
     for row in rows:
         for person in row.person.split():
-            parents[find(f"group {row.group}")] = find(f"person {person}")
+            parents[find_root(f"group {row.group}")] = find_root(f"person {person}")
     families: dict[str, list[CropRow]] = defaultdict(list)
     for row in rows:
-        families[find(f"group {row.group}")].append(row)
+        families[find_root(f"group {row.group}")].append(row)
     return list(families.values())

@@ -1,32 +1,48 @@
-"""Temperature, bias and thresholds, on people that neither training, early_stopping nor reporting saw."""
+"""Calibration of a model: temperature, bias and thresholds, on people of no other split or part of 'val'."""
 
+import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_expit
 from sklearn.metrics import roc_auc_score
 
+from training.data.images import ImageStore
+from training.data.manifest import is_one_of, load_crop_manifest
+from training.data.splits import rows_of_part
 from training.errors import TrainingError
-from training.evaluation.predict import Prediction
+from training.evaluation.evaluate import left_out_patterns
+from training.evaluation.predict import (
+    LabelledFile,
+    Prediction,
+    load_labelled_files,
+    predict_clips,
+    predict_crops,
+)
+from training.release.release import with_scoring, write_manifest
 from worker.detector.config import OperatingPoint, ScoringConfig
+from worker.detector.model.engine import make_engine
+from worker.detector.model.manifest import Manifest, load_model_manifest
 from worker.detector.scoring import to_frame_probability, to_probability
 
 SUSPICIOUS_FPR, MANIPULATED_FPR = 0.05, 0.01
-"""False-positive rates that thresholds are set for, unless others are asked for."""
+"""Default false-positive rates of the thresholds."""
 POLICY_RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
-"""False-positive rates that a policy of the service may ask for; in between, the stricter one is taken."""
+"""False-positive rates for policies of the service; a rate between two of them gets the stricter one."""
 
 
 class CalibrationError(TrainingError):
-    """There is too little to calibrate on; the message says what is missing."""
+    """The data or the rates do not allow a calibration; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The share of real faces that may be called suspicious, and manipulated."""
+    """Largest shares of real faces that may be called suspicious, and manipulated."""
 
     suspicious: float = SUSPICIOUS_FPR
     manipulated: float = MANIPULATED_FPR
@@ -38,8 +54,75 @@ class Targets:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationResult:
+    """A fitted scoring and the data behind it."""
+
+    scoring: ScoringConfig
+    predictions: int
+    """Number of predictions that the scoring was fitted on."""
+    real_sequences: int
+    """Number of real sequences among them."""
+    correction_aucs: tuple[float, float] | None
+    """AUC of the sequences with the Transformer, and by the mean of their frame logits; see ``compare_correction``."""
+
+
+def calibrate_model(
+    model: Path, manifest: Path, clips: Path | None, targets: Targets, *, processes: int
+) -> CalibrationResult:
+    """Fit the scoring of a model on the calibration part of 'val', and write it into the model's manifest.
+
+    The correction by the Transformer is switched off if the mean of the frame logits has the higher AUC.
+
+    Args:
+        model: Directory of the model; its ``manifest.json`` is replaced.
+        manifest: Manifest of crops, or a list of shards. Data sets that the training left out are not used.
+        clips: List of real videos of other sources, on which the thresholds must hold too.
+        targets: The false-positive rates.
+        processes: Number of processes that analyze the videos.
+
+    Raises:
+        CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
+        ManifestError: A list cannot be used.
+        CheckpointError: The model cannot be run.
+    """
+    known = load_model_manifest(model)
+    files = load_labelled_files(clips) if clips else []
+    rows = rows_of_part(load_crop_manifest(manifest), "calibrate")
+    rows = [row for row in rows if not is_one_of(row.dataset, left_out_patterns(known))]
+    engine, store = make_engine(model, known, device="auto"), ImageStore(manifest.parent)
+    scoring = ScoringConfig()
+    predictions = predict_crops(rows, store, engine, with_scoring(known, scoring))
+    aucs = compare_correction(predictions)
+    if aucs and aucs[0] < aucs[1]:
+        # Predict again: without the correction, another person may decide the verdict of a clip.
+        scoring = ScoringConfig(correction_weight=0.0)
+        predictions = predict_crops(rows, store, engine, with_scoring(known, scoring))
+    if files:
+        predictions += _predict_videos(files, model, with_scoring(known, scoring), processes)
+    scoring = fit_scoring(predictions, scoring, targets)
+    write_manifest(model, with_scoring(known, scoring))
+    return CalibrationResult(
+        scoring=scoring,
+        predictions=len(predictions),
+        real_sequences=sum(prediction.is_sequence and prediction.label == 0 for prediction in predictions),
+        correction_aucs=aucs,
+    )
+
+
+def _predict_videos(files: Sequence[LabelledFile], model: Path, manifest: Manifest, processes: int) -> list[Prediction]:
+    """Predict videos with another manifest, from a copy of the model: the processes load their model from disk."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(model, Path(scratch, "model")))
+        write_manifest(copy, manifest)
+        return predict_clips(files, copy, processes=processes)
+
+
 def compare_correction(predictions: Sequence[Prediction]) -> tuple[float, float] | None:
-    """AUC of the sequences with the Transformer, and by the mean of their frames; None where a label is missing."""
+    """Return the AUC of the sequences with the Transformer, and by the mean of their frame logits.
+
+    Returns None if the sequences lack a label.
+    """
     clips = [
         prediction
         for prediction in predictions
@@ -48,34 +131,34 @@ def compare_correction(predictions: Sequence[Prediction]) -> tuple[float, float]
     labels = [prediction.label for prediction in clips]
     if len(set(labels)) < 2:
         return None
-    with_it, without = ([prediction.logit for prediction in clips], [prediction.mean_logit for prediction in clips])
-    return float(roc_auc_score(labels, with_it)), float(roc_auc_score(labels, without))
+    corrected, mean = [clip.logit for clip in clips], [clip.mean_logit for clip in clips]
+    return float(roc_auc_score(labels, corrected)), float(roc_auc_score(labels, mean))
 
 
-def calibrate(predictions: Sequence[Prediction], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
-    """Fits what turns logits into probabilities, then the thresholds.
+def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
+    """Fit the map from logits to probabilities, then the thresholds.
 
-    Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets), fitted as if
-    half of the predictions were fake, on data sets that have both; a data set of reals alone says only how high reals reach.
-    The thresholds are such that reals keep to the rate on *each* data set that has at least one real by the rate, and
-    on all together: the hardest of them decides.
+    Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets). They are
+    fitted as if half of the predictions were fake, on the data sets that have both labels. A data set of reals alone
+    affects only the thresholds. A threshold keeps the rate on *each* data set that has at least one real by the rate,
+    and on all together, so the hardest data set decides.
 
     Args:
-        predictions: Of the calibration part, scores with the correction of ``scoring``. Their sequences are what the service
-            judges; where a label has none, every prediction counts as one.
-        scoring: As it is; what is not fitted is kept.
+        predictions: Predictions of the calibration part, made with the correction of ``scoring``. Their sequences are
+            the unit of the service; if these lack a label, every prediction counts as a sequence.
+        scoring: Current values; those that are not fitted are kept.
         targets: The false-positive rates.
 
     Raises:
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
     """
-    scores = [(prediction.logit, prediction) for prediction in predictions if prediction.logit is not None]
-    sequences = [pair for pair in scores if pair[1].is_sequence]
-    clips = sequences if {0, 1} <= {prediction.label for _, prediction in sequences} else scores
+    scored = [(prediction.logit, prediction) for prediction in predictions if prediction.logit is not None]
+    sequences = [pair for pair in scored if pair[1].is_sequence]
+    clips = sequences if {0, 1} <= {prediction.label for _, prediction in sequences} else scored
     frames = [
         (logit, prediction) for prediction in predictions for logit in prediction.frame_logits if logit is not None
     ]
-    (temperature, bias), (frame_temperature, frame_bias) = _fit(clips), _fit(frames)
+    (temperature, bias), (frame_temperature, frame_bias) = _fit_temperature(clips), _fit_temperature(frames)
     fitted = scoring.model_copy(
         update={
             "temperature": temperature,
@@ -85,7 +168,8 @@ def calibrate(predictions: Sequence[Prediction], scoring: ScoringConfig, targets
         }
     )
     fake_clips = [to_probability(logit, fitted) for logit, prediction in clips if prediction.label == 1]
-    real_clips, real_frames = _reals(clips, fitted, to_probability), _reals(frames, fitted, to_frame_probability)
+    real_clips = _real_probabilities(clips, fitted, to_probability)
+    real_frames = _real_probabilities(frames, fitted, to_frame_probability)
     suspicious_at, frame_suspicious_at = (_threshold(reals, targets.suspicious) for reals in (real_clips, real_frames))
     return ScoringConfig.model_validate(
         fitted.model_dump()
@@ -103,31 +187,31 @@ def calibrate(predictions: Sequence[Prediction], scoring: ScoringConfig, targets
     )
 
 
-def _reals(
-    scores: Sequence[tuple[float, Prediction]],
+def _real_probabilities(
+    scored: Sequence[tuple[float, Prediction]],
     scoring: ScoringConfig,
-    calibrated: Callable[[float, ScoringConfig], float],
+    to_calibrated: Callable[[float, ScoringConfig], float],
 ) -> dict[str, list[float]]:
-    """The probabilities of what is real, by data set."""
+    """Return the probabilities of the reals per data set."""
     reals: dict[str, list[float]] = defaultdict(list)
-    for logit, prediction in scores:
+    for logit, prediction in scored:
         if prediction.label == 0:
-            reals[prediction.dataset].append(calibrated(logit, scoring))
+            reals[prediction.dataset].append(to_calibrated(logit, scoring))
     return reals
 
 
-def _fit(scores: Sequence[tuple[float, Prediction]]) -> tuple[float, float]:
-    """Temperature and bias of logits and what they belong to."""
-    logits = np.array([logit for logit, _ in scores])
-    labels = np.array([prediction.label for _, prediction in scores], np.int64)
-    names = np.array([prediction.dataset for _, prediction in scores], np.str_)
+def _fit_temperature(scored: Sequence[tuple[float, Prediction]]) -> tuple[float, float]:
+    """Return temperature and bias of logits, given with their predictions."""
+    logits = np.array([logit for logit, _ in scored])
+    labels = np.array([prediction.label for _, prediction in scored], np.int64)
+    names = np.array([prediction.dataset for _, prediction in scored], np.str_)
     both = np.intersect1d(names[labels == 0], names[labels == 1])
     if both.size:
         chosen = np.isin(names, both)
         logits, labels = logits[chosen], labels[chosen]
     counts = np.bincount(labels, minlength=2)
     if not counts.all():
-        raise CalibrationError("The calibration part of 'val' needs real and fake predictions.")
+        raise CalibrationError("The calibration part of 'val' needs real and fake faces. Add the missing label to it.")
     targets = np.array([1 / (counts[0] + 2), (counts[1] + 1) / (counts[1] + 2)])[labels]
     weights = 1 / counts[labels]
 
@@ -138,23 +222,28 @@ def _fit(scores: Sequence[tuple[float, Prediction]]) -> tuple[float, float]:
 
     slope, bias = minimize(loss, x0=np.array([1.0, 0.0]), method="Nelder-Mead").x
     if slope <= 0:
-        raise CalibrationError("Fakes do not get higher logits than reals: this model cannot be calibrated.")
+        raise CalibrationError(
+            "Fakes do not get higher logits than reals, so the model cannot be calibrated. Check the labels."
+        )
     return float(1 / slope), float(bias)
 
 
 def _operating_points(reals: dict[str, list[float]], fakes: Sequence[float]) -> list[OperatingPoint]:
-    """By falling threshold: a rate is never easier to reach than a higher one, for which more data sets are large."""
+    """Return an operating point per policy rate, by rising rate and so by falling threshold.
+
+    A lower rate never gets a lower threshold, although a higher rate is checked on more data sets.
+    """
     points: list[OperatingPoint] = []
     threshold = 0.0
     for rate in reversed(POLICY_RATES):
         threshold = max(threshold, _threshold(reals, rate))
-        found = float(np.mean(np.array(fakes) >= threshold))
-        points.insert(0, OperatingPoint(threshold=threshold, false_positive_rate=rate, true_positive_rate=found))
+        recall = float(np.mean(np.array(fakes) >= threshold))
+        points.insert(0, OperatingPoint(threshold=threshold, false_positive_rate=rate, true_positive_rate=recall))
     return points
 
 
 def _threshold(reals: dict[str, list[float]], rate: float) -> float:
-    """Just above the quantiles: at most this share of the reals of each large data set, and of all, reaches it."""
+    """Return a threshold that at most this share of the reals reaches, in all and in each large data set."""
     everything = [probability for probabilities in reals.values() for probability in probabilities]
     large = [probabilities for probabilities in reals.values() if len(probabilities) * rate >= 1]
     quantiles = [sorted(probabilities)[-1 - int(rate * len(probabilities))] for probabilities in (everything, *large)]

@@ -1,4 +1,4 @@
-"""Crops, stills and clips to scores predictions: everything is scored by the library that serves."""
+"""Predictions of a model for crops, stills and clips, made with the library that the service uses."""
 
 import csv
 from collections import defaultdict
@@ -14,9 +14,9 @@ from rich.progress import track as show_progress
 
 from app.core.enums import Verdict
 from training.augmentation.augment import Degradation, degrade
-from training.data.images import Clip, ImageError, ImageStore, read_crops
+from training.data.images import Clip, ImageError, ImageStore, load_crops
 from training.data.manifest import LABELS, CropRow, ManifestError, sequences_of
-from training.evaluation.stills import UNREADABLE, find_face_crops
+from training.evaluation.stills import UNREADABLE, extract_face_crops
 from worker.detector.model.engine import Engine
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Detector, make_detector
@@ -31,30 +31,30 @@ from worker.detector.scoring import (
 from worker.detector.types import ClipError, FaceCrop, Floats, SequenceScore
 
 _FRAME_RATE = 30.0
-"""Frames a second of stills that are numbered but not timed."""
+"""Assumed frames per second of stills, whose lists have frame numbers and no times."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One clip, or what stands for one, and what the detector says of it."""
+    """A clip, or a still in its place, and the output of the detector for it."""
 
     path: str
     label: int
     dataset: str
     group: str
-    """Drawn as one when intervals are computed: a person, else clips made of one another."""
+    """Unit of the bootstrap for intervals: a person, else clips made of one another."""
     is_sequence: bool
-    """Whether it has several frames; else only the frame counts."""
+    """True for a sequence of frames; else only the frame level counts."""
     frame_logits: tuple[float | None, ...] = ()
-    """None for a frame in which no face could be scores."""
+    """Logit per frame; None if the frame has no usable face."""
     logit: float | None = None
     mean_logit: float | None = None
-    """Of the frames of the person that decided: the clip without the Transformer."""
+    """Mean of the frame logits of the deciding person: the logit of the clip without the Transformer."""
     probability: float | None = None
     verdict: Verdict = Verdict.NOT_EVALUATED
     reasons: tuple[str, ...] = ()
     code: str | None = None
-    """Why it could not be read."""
+    """Reason why the file could not be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +70,10 @@ class LabelledFile:
     frame: float
 
 
-def read_list(path: Path) -> list[LabelledFile]:
-    """A CSV ``path,label`` (real or fake) and perhaps ``dataset,group,video,frame``; paths start at its folder.
+def load_labelled_files(path: Path) -> list[LabelledFile]:
+    """Load a CSV ``path,label`` (real or fake) with optional ``dataset,group,video,frame``.
 
-    Raises ManifestError: the list is empty or a row is wrong.
+    Paths are relative to its folder. Raises ManifestError if the list is empty or a row is invalid.
     """
     try:
         with path.open(newline="") as file:
@@ -81,7 +81,7 @@ def read_list(path: Path) -> list[LabelledFile]:
     except OSError as error:
         raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
     if not rows:
-        raise ManifestError(f"{path} lists nothing.")
+        raise ManifestError(f"{path} lists no file.")
     return rows
 
 
@@ -92,21 +92,21 @@ def predict_crops(
     manifest: Manifest,
     degradation: Degradation | None = None,
 ) -> list[Prediction]:
-    """Judges the clips of a manifest; ``degradation`` is done to their crops first."""
+    """Run a model on the clips of a manifest, after ``degradation`` of their crops."""
     detector = manifest.detector
     clips: dict[tuple[str, int, str], list[Prediction]] = defaultdict(list)
     for sequence in show_progress(sequences_of(rows), "sequences"):
-        prediction = _make_item(sequence, detector.faces.frames_min)
+        prediction = _make_prediction(sequence, detector.faces.frames_min)
         try:
-            crops = read_crops(sequence, store, detector.crop)
+            crops = load_crops(sequence, store, detector.crop)
         except ImageError:
-            scores = replace(prediction, frame_logits=(None,) * len(sequence), code=UNREADABLE)
+            prediction = replace(prediction, frame_logits=(None,) * len(sequence), code=UNREADABLE)
         else:
             if degradation is not None:
                 crops = np.stack(degrade(list(crops), degradation))
             times: Floats = np.array([row.pts_seconds for row in sequence], np.float32)
-            scores = _conclude(prediction, score_sequence(engine, crops, times, detector), manifest)
-        clips[prediction.dataset, prediction.label, sequence[0].clip].append(scores)
+            prediction = _with_score(prediction, score_sequence(engine, crops, times, detector), manifest)
+        clips[prediction.dataset, prediction.label, sequence[0].clip].append(prediction)
     return [_merge(people) for people in clips.values()]
 
 
@@ -118,11 +118,11 @@ def predict_stills(
     processes: int,
     degradation: Degradation | None = None,
 ) -> list[Prediction]:
-    """Judges still images: the faces of one video, in the order of its frames, are one sequence."""
+    """Run a model on still images; the faces of one video, in the order of its frames, are one sequence."""
     contents = (file.path.read_bytes() if file.path.is_file() else b"" for file in files)
-    found = find_face_crops(contents, manifest.detector, processes=processes)
+    crops = extract_face_crops(contents, manifest.detector, processes=processes)
     videos: dict[tuple[str, int, str], list[tuple[LabelledFile, FaceCrop | str]]] = defaultdict(list)
-    for file, crop in zip(files, show_progress(found, "stills", total=len(files)), strict=True):
+    for file, crop in zip(files, show_progress(crops, "stills", total=len(files)), strict=True):
         if degradation is not None and isinstance(crop, FaceCrop):
             crop = replace(crop, image=degrade([crop.image], degradation)[0])  # noqa: PLW2901
         videos[file.dataset, file.label, file.video].append((file, crop))
@@ -133,14 +133,14 @@ def predict_stills(
 
 
 def predict_clips(files: Sequence[LabelledFile], model: Path, *, processes: int) -> list[Prediction]:
-    """Judges videos exactly as a worker does."""
+    """Run a model on videos exactly as a worker does."""
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(model,)) as pool:
         return list(show_progress(pool.map(_predict_clip, files), "clips", total=len(files)))
 
 
 _process: list[Detector] = []
-"""At most one: a pool gives its functions no other way to what their process holds."""
+"""At most one entry, the detector of a pool process: pool functions reach it only through a global."""
 
 
 def _start_process(model: Path) -> None:
@@ -183,12 +183,12 @@ def _predict_video(
         return replace(prediction, frame_logits=(None,) * len(video), reasons=tuple(dict.fromkeys(map(str, codes))))
     times: Floats = np.array([file.frame / _FRAME_RATE for file, _ in usable], np.float32)
     score = score_sequence(engine, np.stack([crop.image for _, crop in usable]), times, manifest.detector)
-    scores = _conclude(prediction, score, manifest)
+    prediction = _with_score(prediction, score, manifest)
     unseen: repeat[float | None] = repeat(None, len(video) - len(usable))
-    return replace(scores, frame_logits=(*scores.frame_logits, *unseen))
+    return replace(prediction, frame_logits=(*prediction.frame_logits, *unseen))
 
 
-def _make_item(sequence: Clip, frames_min: int) -> Prediction:
+def _make_prediction(sequence: Clip, frames_min: int) -> Prediction:
     first = sequence[0]
     return Prediction(
         path=first.path if len(sequence) == 1 else first.clip,
@@ -200,7 +200,7 @@ def _make_item(sequence: Clip, frames_min: int) -> Prediction:
 
 
 def _merge(people: Sequence[Prediction]) -> Prediction:
-    """The prediction of a clip: as in serving, its most manipulated person decides."""
+    """Return the prediction of a clip from those of its people: as in the service, the most manipulated decides."""
     worst = max(
         people,
         key=lambda prediction: (
@@ -211,7 +211,7 @@ def _merge(people: Sequence[Prediction]) -> Prediction:
     return replace(worst, frame_logits=tuple(logit for prediction in people for logit in prediction.frame_logits))
 
 
-def _conclude(prediction: Prediction, score: SequenceScore, manifest: Manifest) -> Prediction:
+def _with_score(prediction: Prediction, score: SequenceScore, manifest: Manifest) -> Prediction:
     scoring = manifest.detector.scoring
     probability = (to_probability if prediction.is_sequence else to_frame_probability)(score.logit, scoring)
     return replace(
@@ -231,7 +231,7 @@ def _parse_file(cells: dict[str, str], path: Path, line: int) -> LabelledFile:
     video = cells.get("video") or name
     frame = cells.get("frame") or ""
     if frame and not frame.replace(".", "", 1).isdigit():
-        raise ManifestError(f"{path}, line {line}: {frame!r} is no number of a frame.")
+        raise ManifestError(f"{path}, line {line}: {frame!r} is not a frame number.")
     return LabelledFile(
         path=path.parent / name,
         name=name,

@@ -1,4 +1,4 @@
-"""An evaluation on disk: ``report.json`` for programs, ``report.md`` and pictures for people."""
+"""Report of an evaluation: ``report.json`` for programs, ``report.md`` and plots for people."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -7,86 +7,69 @@ from pathlib import Path
 from typing import Any
 
 from training.evaluation.metrics import Estimate
-from training.evaluation.plots import plot_history, plot_judged
+from training.evaluation.plots import plot_history, plot_scores
 from training.evaluation.predict import Prediction
 from training.evaluation.summary import Report, clip_scores, frame_scores
 from worker.detector.model.manifest import Manifest
 
 REPORT_NAME = "report.json"
 _COLUMNS = [
-    "auc",
-    "ap",
-    "eer",
-    "tpr_at_fpr_1",
-    "tpr_at_fpr_5",
-    "accuracy",
-    "precision",
-    "recall",
-    "fpr",
-    "f1",
-    "ece",
-    "coverage",
-]
+    "auc", "ap", "eer", "tpr_at_fpr_1", "tpr_at_fpr_5",
+    "accuracy", "precision", "recall", "fpr", "f1", "ece", "coverage",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluated:
-    """What an evaluation found."""
+class EvaluationResult:
+    """Result of an evaluation."""
 
     model: Manifest
     predictions: list[Prediction]
     datasets: Report
     robustness: dict[str, Report]
     rows: str
-    """``unseen`` where the model was neither trained nor calibrated on any of it, ``unchecked`` for lists."""
+    """``unseen`` if the model was neither trained nor calibrated on any row, else ``all``; ``unchecked`` for lists."""
 
 
-def write_report(out: Path, evaluated: Evaluated, *, history: Path) -> Path:
-    """Writes report, page and pictures into a folder; returns the path of the report."""
+def write_report(out: Path, result: EvaluationResult, *, history: Path) -> Path:
+    """Write report, page and plots into a folder; return the path of ``report.json``."""
     out.mkdir(parents=True, exist_ok=True)
-    manifest, predictions, datasets = evaluated.model, evaluated.predictions, evaluated.datasets
-    robustness, scoring = evaluated.robustness, evaluated.model.detector.scoring
-    pictures = plot_history(history, out)
+    manifest, predictions, datasets = result.model, result.predictions, result.datasets
+    robustness, scoring = result.robustness, result.model.detector.scoring
+    plots = plot_history(history, out)
     for name, scores, threshold in (
         ("frames", frame_scores(predictions, scoring), scoring.frame_suspicious_at),
         ("clips", clip_scores(predictions), scoring.suspicious_at),
     ):
         if len(scores.labels):
-            pictures += plot_judged(scores, out, name=name, threshold=threshold)
+            plots += plot_scores(scores, out, name=name, threshold=threshold)
     model = {"name": manifest.name, "version": manifest.version, "weights_sha256": manifest.weights_sha256}
     content = {
         "model": model | {"scoring": scoring.model_dump(mode="json")},
-        "rows": evaluated.rows,
+        "rows": result.rows,
         "datasets": datasets,
         "robustness": robustness,
-        "predictions": [_describe(prediction) for prediction in predictions],
+        "items": [_describe(prediction) for prediction in predictions],
     }
     path = out / REPORT_NAME
     path.write_text(json.dumps(content, indent=1, default=asdict) + "\n")
-    (out / "report.md").write_text(_write_page(manifest, datasets, robustness, pictures))
+    (out / "report.md").write_text(_write_page(manifest, datasets, robustness, plots))
     return path
 
 
 def format_table(datasets: Report, columns: Sequence[str] = _COLUMNS) -> str:
-    """The figures of each data set and level as a Markdown table."""
-    heads = ["data set", "level", "predictions", "fakes", "groups", *columns]
+    """Return the metrics per data set and level as a Markdown table."""
+    heads = ["data set", "level", "items", "fakes", "groups", *columns]
     rows = [
-        [
-            name,
-            level,
-            figures["predictions"],
-            figures["fakes"],
-            figures["groups"],
-            *map(_format, map(figures.get, columns)),
-        ]
+        [name, level, metrics["items"], metrics["fakes"], metrics["groups"], *map(_format, map(metrics.get, columns))]
         for name, levels in datasets.items()
-        for level, figures in levels.items()
+        for level, metrics in levels.items()
     ]
     return _table(heads, rows)
 
 
 def format_robustness(robustness: dict[str, Report]) -> str:
-    """AUC under each degradation as a Markdown table, with the difference from clean."""
+    """Return the AUC under each degradation as a Markdown table, with the difference from clean."""
     names = list(robustness.get("clean", {}))
     clean = robustness.get("clean", {})
 
@@ -99,16 +82,16 @@ def format_robustness(robustness: dict[str, Report]) -> str:
     return _table(["AUC", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
 
 
-def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Report], pictures: Iterable[Path]) -> str:
+def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Report], plots: Iterable[Path]) -> str:
     parts = [
         f"# {manifest.name} {manifest.version}",
         "Intervals are 95 %, from a bootstrap over people (groups where people are unknown). `clip_mean` is the mean "
-        "of a clip's frame logits, without the Transformer. What could not be scores counts as 0.5.",
+        "of a clip's frame logits, without the Transformer. A clip or frame that could not be evaluated counts as 0.5.",
         format_table(datasets),
     ]
     if robustness:
         parts += ["## Under degradation", format_robustness(robustness)]
-    parts += [f"![{picture.stem}]({picture.name})" for picture in pictures]
+    parts += [f"![{plot.stem}]({plot.name})" for plot in plots]
     return "\n\n".join(parts) + "\n"
 
 

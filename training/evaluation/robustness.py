@@ -1,4 +1,4 @@
-"""Videos as they validate after a site has worked on them: the same pictures, encoded anew, smaller, darker, brighter."""
+"""Degraded copies of videos, as websites make them: re-encoded, smaller, darker or brighter."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +16,7 @@ class UnreadableVideoError(TrainingError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """How a video is encoded anew with H.264."""
+    """Settings for one re-encoding of a video with H.264."""
 
     crf: int = 20
     scale: float = 1.0
@@ -30,36 +30,36 @@ VARIANTS = {
     "darkened by 50": Variant(brightness=-50),
     "brightened by 50": Variant(brightness=50),
 }
-"""What is done to videos for the table of robustness."""
+"""Re-encodings of videos for the robustness table."""
 
 
 def encode_variant(source: Path, out: Path, variant: Variant) -> None:
-    """Encodes a video anew, rotation applied, without sound. Raises UnreadableVideoError."""
+    """Re-encode a video without sound, with its rotation applied. Raises UnreadableVideoError."""
     try:
         with av.open(source) as old, av.open(out, "w") as new:
-            shown = old.streams.video[0]
+            source_stream = old.streams.video[0]
             options = {"crf": str(variant.crf), "preset": "veryfast"}
-            rate = shown.average_rate or Fraction(25)
+            rate = source_stream.average_rate or Fraction(25)
             stream = new.add_stream("libx264", rate=rate, options=options)
             stream.pix_fmt = "yuv420p"
             stream.codec_context.time_base = Fraction(1, 90_000)
-            for frame in old.decode(shown):
+            for frame in old.decode(source_stream):
                 if frame.pts is None or frame.time_base is None or frame.time is None:
                     continue
-                changed = av.VideoFrame.from_ndarray(_change(frame, variant), format="rgb24")
+                changed = av.VideoFrame.from_ndarray(_change_frame(frame, variant), format="rgb24")
                 if not stream.codec_context.is_open:
                     stream.width, stream.height = changed.width, changed.height
                 changed.pts, changed.time_base = round(frame.time * 90_000), Fraction(1, 90_000)
                 new.mux(stream.encode(changed))
             new.mux(stream.encode(None))
     except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
-        raise UnreadableVideoError(f"{source}: {error}") from error
+        raise UnreadableVideoError(f"{source} cannot be re-encoded: {error}") from error
 
 
-def _change(frame: av.VideoFrame, variant: Variant) -> np.ndarray:
+def _change_frame(frame: av.VideoFrame, variant: Variant) -> np.ndarray:
     width, height = (max(round(side * variant.scale) // 2 * 2, 2) for side in (frame.width, frame.height))
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
     if variant.brightness:
         pixels = np.clip(pixels.astype(np.float32) + variant.brightness, 0, 255).astype(np.uint8)
-    turns = round(frame.rotation / 90)
-    return np.ascontiguousarray(np.rot90(pixels, turns) if turns else pixels)
+    quarters = round(frame.rotation / 90)
+    return np.ascontiguousarray(np.rot90(pixels, quarters) if quarters else pixels)

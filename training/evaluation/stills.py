@@ -1,4 +1,4 @@
-"""Faces in still images, found by the library's own face detector in processes that have no network."""
+"""Face crops from still images, by the face detector of the library, in processes without network."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -23,46 +23,48 @@ if TYPE_CHECKING:
 
 UNREADABLE = "not_an_image"
 _PADDINGS = (0.0, 0.5, 1.0)
-"""Reflected border, in sides of the image: the face detector finds no face that fills its image."""
-_FILLS = 0.7
-"""From this share of the image's side on, a box found without a border is not trusted."""
-_PIECE = 256
+"""Widths of the reflected border, in sides of the image: the face detector misses a face that fills the image."""
+_TRUSTED_SHARE_MAX = 0.7
+"""Largest share of the image's side at which a box found without a border is trusted."""
+_BATCH_STILLS = 256
 """Stills in memory at a time."""
 _MEMORY_MAX_BYTES = 4 * 2**30
 
 
-def find_face_crops(stills: Iterable[bytes], config: DetectorConfig, *, processes: int) -> Iterator[FaceCrop | str]:
-    """The crop of the largest face of each still, or the code of what is wrong with it.
+def extract_face_crops(stills: Iterable[bytes], config: DetectorConfig, *, processes: int) -> Iterator[FaceCrop | str]:
+    """Yield the crop of the largest face of each still, or the code of the reason if there is none.
 
     Args:
         stills: Encoded images.
-        config: Crop and face detector.
-        processes: How many at a time.
+        config: Configuration of crops and face detector.
+        processes: Number of parallel processes.
     """
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # a thread would escape the confinement
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads would escape the confinement
     remaining = iter(stills)
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_process, initargs=(config,)) as pool:
-        while piece := list(islice(remaining, _PIECE)):  # a pool would read all of them at once
-            yield from pool.map(_find, piece, chunksize=8)
+        while batch := list(islice(remaining, _BATCH_STILLS)):  # pool.map reads its whole input at once
+            yield from pool.map(_extract_face_crop, batch, chunksize=8)
 
 
 _process: list[tuple["FaceDetector", DetectorConfig]] = []
-"""At most one: a pool gives its functions no other way to what their process holds."""
+"""At most one entry, the face detector of a pool process: pool functions reach it only through a global."""
 
 
 def _start_process(config: DetectorConfig) -> None:
-    from worker.detector.extraction.faces import FaceDetector  # noqa: PLC0415 (crops are scores without MediaPipe)
+    from worker.detector.extraction.faces import FaceDetector  # noqa: PLC0415 (crops are evaluated without MediaPipe)
 
     cv2.setNumThreads(1)
-    confine(memory_max_bytes=_MEMORY_MAX_BYTES, readable=[Path(worker.__path__[0])])  # its model
+    confine(
+        memory_max_bytes=_MEMORY_MAX_BYTES, readable=[Path(worker.__path__[0])]
+    )  # the model file of the face detector
     _process.append((FaceDetector(confidence_min=config.faces.confidence_min), config))
 
 
-def _find(content: bytes) -> FaceCrop | str:
+def _extract_face_crop(content: bytes) -> FaceCrop | str:
     ((detector, config),) = _process
     try:
         pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    except cv2.error:  # a header that promises too much
+    except cv2.error:  # the header claims an image that is too large
         pixels = None
     if pixels is None:
         return UNREADABLE
@@ -70,10 +72,10 @@ def _find(content: bytes) -> FaceCrop | str:
     found: tuple[Frame, Face] | None = None
     for padding in _PADDINGS:
         frame = Frame(window=0, pts_seconds=0.0, image=_pad(image, padding))
-        faces = [face for face in detector.find(frame) if _is_inside(face, frame.image, image)]
+        faces = [face for face in detector.detect_faces(frame) if _is_inside(face, frame.image, image)]
         if faces:
             found = frame, faces[0]
-            if faces[0].box.width < _FILLS * min(image.shape[:2]) or padding:
+            if faces[0].box.width < _TRUSTED_SHARE_MAX * min(image.shape[:2]) or padding:
                 break
     if found is None:
         return ReasonCode.NO_FACE
@@ -81,7 +83,7 @@ def _find(content: bytes) -> FaceCrop | str:
 
 
 def _is_inside(face: Face, padded: Image, image: Image) -> bool:
-    """Whether the middle of a face lies in the image, and not in its mirrored border."""
+    """Return whether the middle of a face lies in the image, not in its reflected border."""
     border = (padded.shape[0] - image.shape[0]) / 2
     x, y = face.box.center
     height, width = image.shape[:2]

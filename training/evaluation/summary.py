@@ -1,11 +1,11 @@
-"""The figures of scores predictions: of each data set, at the level of frames and of clips."""
+"""Summary of predictions: metrics per data set, at the level of frames and of clips."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from training.evaluation.metrics import Estimate, LabelledScores, measure
+from training.evaluation.metrics import Estimate, LabelledScores, compute_metrics
 from training.evaluation.predict import Prediction
 from worker.detector.config import ScoringConfig
 from worker.detector.scoring import to_frame_probability, to_probability
@@ -14,10 +14,10 @@ Report = dict[str, Any]
 
 
 def summarise(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Report:
-    """The figures of each data set and of all, at the level of frames and of clips.
+    """Return the metrics per data set and of all together, at the level of frames and of clips.
 
-    ``clip_mean`` is the clip without the Transformer: the mean of its frame logits. What could not be scores counts
-    as 0.5.
+    ``clip_mean`` is the clip without the Transformer: the mean of its frame logits. A frame or clip that could not be
+    evaluated counts as 0.5.
     """
     names = sorted({prediction.dataset for prediction in predictions})
     sets = {name: [prediction for prediction in predictions if prediction.dataset == name] for name in names}
@@ -27,14 +27,14 @@ def summarise(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Repo
 
 
 def frame_scores(predictions: Iterable[Prediction], scoring: ScoringConfig) -> LabelledScores:
-    """Every frame as an prediction of its own."""
+    """Return the score of every frame."""
     pairs = [(prediction, logit) for prediction in predictions for logit in prediction.frame_logits]
     probabilities = [0.5 if logit is None else to_frame_probability(logit, scoring) for _, logit in pairs]
     return _scores_of([prediction for prediction, _ in pairs], probabilities)
 
 
 def clip_scores(predictions: Iterable[Prediction]) -> LabelledScores:
-    """Every sequence, as the service judges it."""
+    """Return the score of every sequence, as the service computes it."""
     clips = [prediction for prediction in predictions if prediction.is_sequence]
     return _scores_of(
         clips, [0.5 if prediction.probability is None else prediction.probability for prediction in clips]
@@ -42,7 +42,7 @@ def clip_scores(predictions: Iterable[Prediction]) -> LabelledScores:
 
 
 def mean_scores(predictions: Iterable[Prediction], scoring: ScoringConfig) -> LabelledScores:
-    """Every sequence, by the mean of its frame logits."""
+    """Return the score of every sequence by the mean of its frame logits."""
     clips = [prediction for prediction in predictions if prediction.is_sequence]
     probabilities = [
         0.5 if prediction.mean_logit is None else to_probability(prediction.mean_logit, scoring) for prediction in clips
@@ -65,7 +65,7 @@ def _summarise_set(predictions: Sequence[Prediction], scoring: ScoringConfig) ->
     }
     thresholds = {"frame": scoring.frame_suspicious_at}
     return {
-        level: measure(scores, threshold=thresholds.get(level, scoring.suspicious_at))
+        level: compute_metrics(scores, threshold=thresholds.get(level, scoring.suspicious_at))
         | {"coverage": Estimate(coverage)}
         | _count(scores)
         for level, (scores, coverage) in levels.items()
@@ -73,15 +73,15 @@ def _summarise_set(predictions: Sequence[Prediction], scoring: ScoringConfig) ->
     }
 
 
-def measure_aucs(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Report:
-    """AUC alone, without intervals, of each data set and level: a row of a table of robustness."""
+def compute_aucs(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Report:
+    """Return the AUC per data set and level, without intervals: a row of the robustness table."""
     summary: Report = {}
     for name in sorted({prediction.dataset for prediction in predictions}):
         members = [prediction for prediction in predictions if prediction.dataset == name]
         levels = {"frame": frame_scores(members, scoring), "clip": clip_scores(members)}
         for level, scores in levels.items():
             if len(scores.labels):
-                summary[f"{name} {level}"] = measure(scores, threshold=0.5, resamples=0)["auc"]
+                summary[f"{name} {level}"] = compute_metrics(scores, threshold=0.5, resamples=0)["auc"]
     return summary
 
 
@@ -99,7 +99,7 @@ def _share(flags: Sequence[bool]) -> float | None:
 
 def _count(scores: LabelledScores) -> dict[str, int]:
     return {
-        "predictions": len(scores.labels),
+        "items": len(scores.labels),
         "fakes": int(scores.labels.sum()),
         "groups": len(np.unique(scores.groups)),
     }

@@ -1,4 +1,4 @@
-"""The model card (Mitchell et al., FAT* 2019): what a released model is for, what it can do, what it cannot."""
+"""Model card (Mitchell et al., FAT* 2019): intended use, metrics and limitations of a released model."""
 
 from pathlib import Path
 from typing import Any
@@ -8,31 +8,31 @@ from training.evaluation.report import format_robustness, format_table
 from worker.detector.model.manifest import Manifest
 
 _USE = """\
-Judging whether a face in a video was swapped, reenacted or generated, as one signal among others in a moderation
-pipeline. The verdict is for a person to validate at. It is not evidence against somebody, and must not be used to identify
-anybody or to decide about a person without review."""
+Detecting whether a face in a video was swapped, reenacted or generated, as one signal among others in a moderation
+pipeline. The verdict supports a human reviewer. It is not evidence against a person. It must not be used to identify a
+person, or to decide about a person without review."""
 
-_LIMITS = """\
-- `AUTHENTIC` means that nothing was found. Generators that the training did not see may leave nothing to find.
-- Only faces are looked at: not voices, not lip movements against the sound, not scenes, text or metadata.
-- Wholly generated people, and edits outside of the face, are not what it was trained on.
-- Faces below the smallest size, dark or blurred ones are not judged, and say so.
-- Strong recompression, filters and beauty effects move the probability; the tables show by how much some of them do.
-- How it does on people by age, sex or skin was not measured: the data carry no such labels."""
+_LIMITATIONS = """\
+- `AUTHENTIC` means that no manipulation was found. The model may miss generators that the training did not see.
+- Only faces are analyzed: not voices, lip movements against the sound, scenes, text or metadata.
+- The model was not trained on wholly generated people, or on edits outside of the face.
+- Faces below the smallest size, dark or blurred faces are not evaluated, and the result says so.
+- Strong recompression, filters and beauty effects change the probability; the tables show the effect of some of them.
+- Metrics by age, sex or skin were not measured: the data have no such labels."""
 
 
 def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: str) -> None:
-    """Writes the card.
+    """Write the model card.
 
     Args:
-        path: File that is written.
-        manifest: Of the model.
+        path: File to write.
+        manifest: Manifest of the model.
         report: Content of ``report.json``; may be empty.
-        notes: Markdown that is added.
+        notes: Markdown to append.
     """
     scoring, classifier, provenance = manifest.detector.scoring, manifest.detector.classifier, manifest.provenance
     datasets = {
-        name: {level: _estimates(figures) for level, figures in levels.items()}
+        name: {level: _estimates(metrics) for level, metrics in levels.items()}
         for name, levels in report.get("datasets", {}).items()
     }
     robustness = {change: _estimates(row) for change, row in report.get("robustness", {}).items()}
@@ -47,8 +47,8 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
         lists = ", ".join(f"`{name}` (sha256 `{digest[:16]}`)" for name, digest in provenance.data_sha256.items())
         parts += [
             "## Data and terms",
-            f"{provenance.data_terms}\n\nLists: {lists}. Backbone start: {provenance.initial_weights}. "
-            f"Code: {provenance.code_version}. The whole configuration stands in `manifest.json`.",
+            f"{provenance.data_terms}\n\nLists: {lists}. Initial weights: {provenance.initial_weights}. "
+            f"Code: {provenance.code_version}. The whole configuration is in `manifest.json`.",
         ]
     parts += [
         "## Calibration",
@@ -60,16 +60,16 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
     ]
     if datasets:
         parts += [
-            "## Figures",
-            "On people that took no part in training, early_stopping or calibration; 95 % intervals over people. "
+            "## Metrics",
+            "On people of neither training, early stopping nor calibration; 95 % intervals over people. "
             "`clip_mean` is the clip without the Transformer.",
             format_table(datasets),
         ]
     if robustness:
         parts += ["## Under degradation", format_robustness(robustness)]
-    parts += ["## What it cannot see", _LIMITS]
+    parts += ["## Limitations", _LIMITATIONS]
     path.write_text("\n\n".join([*parts, *([notes.strip()] if notes else [])]) + "\n")
 
 
-def _estimates(figures: dict[str, Any]) -> dict[str, Any]:
-    return {name: Estimate(**value) if isinstance(value, dict) else value for name, value in figures.items()}
+def _estimates(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: Estimate(**value) if isinstance(value, dict) else value for name, value in metrics.items()}

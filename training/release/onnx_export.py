@@ -1,4 +1,4 @@
-"""The network as an ONNX graph whose weights stay in the safetensors file: one copy on disk, in half precision."""
+"""Export of the network as an ONNX graph whose weights stay in the safetensors file, in half precision."""
 
 import json
 import struct
@@ -18,8 +18,8 @@ _OPSET = 20
 _DTYPES = {"F16": TensorProto.FLOAT16, "F32": TensorProto.FLOAT}
 
 
-class _Stored(NamedTuple):
-    """Where a tensor lies in a safetensors file."""
+class _StoredTensor(NamedTuple):
+    """Type, shape and location of a tensor in a safetensors file."""
 
     dtype: int
     shape: list[int]
@@ -27,8 +27,8 @@ class _Stored(NamedTuple):
     length: int
 
 
-class _Sequence(nn.Module):
-    """One sequence, unpadded: crops (N, 3, S, S) and times (N,) to frame logits (N,) and a logit."""
+class _SequenceNetwork(nn.Module):
+    """Network for one unpadded sequence: crops (N, 3, S, S) and times (N,) to frame logits (N,) and a logit."""
 
     def __init__(self, classifier: Classifier) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class _Sequence(nn.Module):
 
 
 def export_onnx(classifier: Classifier, config: DetectorConfig, folder: Path) -> Path:
-    """Writes ``model.onnx`` beside the weights of the same network, which must be there already.
+    """Write ``model.onnx`` into a folder that already has the weights of the same network.
 
     Returns:
         The path of the graph: inputs ``crops`` (N, 3, S, S) and ``pts_seconds`` (N,), both normalised float32, outputs
@@ -54,59 +54,59 @@ def export_onnx(classifier: Classifier, config: DetectorConfig, folder: Path) ->
     torch.backends.mha.set_fastpath_enabled(False)  # fused kernels have no counterpart in ONNX
     try:
         program = torch.onnx.export(
-            _Sequence(classifier).eval(),
+            _SequenceNetwork(classifier).eval(),
             example,
             input_names=["crops", "pts_seconds"],
             output_names=["frame_logits", "logit"],
             dynamic_shapes=(frames, frames),
             opset_version=_OPSET,
             dynamo=True,
-            optimize=False,  # folded weights would not be those of the file
+            optimize=False,  # constant folding would detach weights from the file
             verbose=False,
         )
     finally:
         torch.backends.mha.set_fastpath_enabled(was_fast)
     assert program is not None
     model = program.model_proto
-    _point_into(model.graph, _read_header(folder / WEIGHTS_NAME))
+    _externalize_weights(model.graph, _read_header(folder / WEIGHTS_NAME))
     del model.metadata_props[:]
     for node in model.graph.node:
-        del node.metadata_props[:]  # paths and lines of the machine that exported it
+        del node.metadata_props[:]  # else it holds source paths of this machine
         node.doc_string = ""
     onnx.save(model, folder / GRAPH_NAME)
     onnx.checker.check_model(str(folder / GRAPH_NAME))
     return folder / GRAPH_NAME
 
 
-def _point_into(graph: onnx.GraphProto, stored: dict[str, _Stored]) -> None:
-    """Replaces the weights of a graph by places in a file; half precision is cast where it is read."""
+def _externalize_weights(graph: onnx.GraphProto, stored: dict[str, _StoredTensor]) -> None:
+    """Replace the weights of a graph by references into the safetensors file, with casts from half precision."""
     casts = []
     for tensor in graph.initializer:
-        place = stored.get(tensor.name.removeprefix("classifier."))
-        if place is None:
+        location = stored.get(tensor.name.removeprefix("classifier."))
+        if location is None:
             continue
-        assert list(tensor.dims) == place.shape
+        assert list(tensor.dims) == location.shape
         name = tensor.name
-        if place.dtype == TensorProto.FLOAT16:
+        if location.dtype == TensorProto.FLOAT16:
             casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
             name = f"{name}.half"
-        tensor.CopyFrom(TensorProto(name=name, dims=place.shape, data_type=place.dtype))
+        tensor.CopyFrom(TensorProto(name=name, dims=location.shape, data_type=location.dtype))
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in {"location": WEIGHTS_NAME, "offset": place.offset, "length": place.length}.items():
+        for key, value in {"location": WEIGHTS_NAME, "offset": location.offset, "length": location.length}.items():
             tensor.external_data.add(key=key, value=str(value))
     nodes = list(graph.node)
     del graph.node[:]
     graph.node.extend([*casts, *nodes])
 
 
-def _read_header(path: Path) -> dict[str, _Stored]:
-    """The tensors of a safetensors file: eight bytes of length, a JSON header, then the data."""
+def _read_header(path: Path) -> dict[str, _StoredTensor]:
+    """Read the tensors of a safetensors file: eight bytes of length, a JSON header, then the data."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
     start = 8 + length
     return {
-        name: _Stored(_DTYPES[entry["dtype"]], entry["shape"], start + entry["data_offsets"][0],
+        name: _StoredTensor(_DTYPES[entry["dtype"]], entry["shape"], start + entry["data_offsets"][0],
                       entry["data_offsets"][1] - entry["data_offsets"][0])
         for name, entry in header.items()
         if name != "__metadata__" and entry["dtype"] in _DTYPES

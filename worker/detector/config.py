@@ -1,4 +1,4 @@
-"""What must be equal in training and in production: one frozen record, saved with the weights, no default elsewhere."""
+"""Configuration that training and production share: frozen and saved with the weights. Each default is only here."""
 
 from typing import Annotated, Literal
 
@@ -12,116 +12,118 @@ class _Record(BaseModel):
 
 
 class SamplingConfig(_Record):
-    """Which frames of a clip are looked at: windows of neighbouring frames, spread over the clip."""
+    """Frames that are sampled from a clip: windows of neighbouring frames, spread over the clip."""
 
     window_frames: Positive = 8
-    """Neighbouring frames a window; what a temporal model needs."""
+    """Neighbouring frames per window. A temporal model needs neighbours."""
     windows_min: Positive = 2
-    """Windows of a short clip."""
+    """Number of windows of a short clip."""
     windows_max: Positive = 8
-    """Windows of a long clip: bounds the cost whatever the length."""
+    """Number of windows of a long clip. Bounds the cost for any length."""
     seconds_per_window: Annotated[float, Field(gt=0)] = 5.0
-    """A clip gets one window for this much time."""
+    """Duration of the clip per window."""
 
 
 class FaceConfig(_Record):
-    """Which faces count."""
+    """Limits of the faces that are evaluated."""
 
     confidence_min: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Lowest confidence of the face detector."""
     tracks_max: Positive = 8
-    """Most people in a clip that are judged; those seen longest are."""
+    """Maximum number of tracks per clip. The longest tracks are kept."""
     size_min_px: Annotated[float, Field(ge=0)] = 32.0
-    """Smallest face box. Below, a 112 px crop is mostly interpolation."""
+    """Minimum width of a face box. A 112 px crop of a smaller face is mostly interpolation."""
     brightness_min: Annotated[float, Field(ge=0, le=255)] = 12.0
-    """Least mean luma of a crop."""
+    """Minimum mean luma of a crop."""
     sharpness_min: Annotated[float, Field(ge=0)] = 0.004
-    """Least variance of the Laplacian (Pech-Pacheco et al., ICPR 2000) by that of the luma. 99 % of the face crops
-    of YouTube Faces, the softest set we have, are above 0.005."""
+    """Minimum ratio of the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000) to the variance of the luma.
+
+    99 % of the face crops of YouTube Faces, our softest data set, are above 0.005.
+    """
     frames_min: Positive = 8
-    """Least usable frames of a track that is judged: one window."""
+    """Minimum number of usable frames of a track that is evaluated: one window."""
 
 
 class CropConfig(_Record):
-    """How a face becomes the classifier's input."""
+    """Geometry and normalisation of the classifier's input."""
 
     size_px: Positive = 112
-    """Side of the square crop."""
+    """Side of the square crop in pixels."""
     scale: Annotated[float, Field(gt=0)] = 1.0
-    """Side of the crop in the frame, in widths of the face box."""
+    """Side of the crop in the frame, as a multiple of the width of the face box."""
     upright: bool = True
-    """Whether the crop is rotated so that the eyes are level."""
+    """True: the crop is rotated so that the eyes are level."""
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    """Subtracted from RGB in 0..1."""
+    """Mean that is subtracted from RGB in 0..1."""
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    """Divided by, after the mean is subtracted."""
+    """Standard deviation that RGB is divided by after the subtraction."""
 
 
 class OperatingPoint(_Record):
-    """A threshold and what it costs, on the clips of the calibration."""
+    """A threshold and its error rates on the calibration clips."""
 
     threshold: Annotated[float, Field(ge=0, le=1)]
-    """On the probability of a track."""
+    """Threshold on the probability of a track."""
     false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
-    """The share of real clips at or above it that was aimed for."""
+    """Target share of real clips at or above the threshold."""
     true_positive_rate: Annotated[float, Field(ge=0, le=1)]
-    """The share of fake clips at or above it."""
+    """Measured share of fake clips at or above the threshold."""
 
 
 class ScoringConfig(_Record):
-    """How logits become a probability and a verdict. Set by calibration."""
+    """Parameters that turn logits into probabilities and verdicts. Calibration sets them."""
 
     correction_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
-    """How far the Transformer's correction of the mean of the frame logits counts; 0: plain mean."""
+    """Weight of the Transformer's correction to the mean of the frame logits. 0: plain mean."""
     temperature: Annotated[float, Field(gt=0)] = 1.0
-    """The logit of a track is divided by it (Guo et al., ICML 2017)."""
+    """Temperature that the logit of a track is divided by (Guo et al., ICML 2017)."""
     bias: float = 0.0
-    """Added after that (Platt, 1999)."""
+    """Bias that is added after the division (Platt, 1999)."""
     frame_temperature: Annotated[float, Field(gt=0)] = 1.0
-    """The same for the logit of one frame, which knows less than the mean of many."""
+    """Temperature of the logit of one frame, which carries less evidence than the mean of many."""
     frame_bias: float = 0.0
-    """Added after that."""
+    """Bias that is added after that division."""
     frame_suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The same as ``suspicious_at`` for a frame by itself; no verdict of the service hangs on it."""
+    """As ``suspicious_at``, for a single frame. No verdict of the service depends on it."""
     frame_manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
-    """The same as ``manipulated_at``."""
+    """As ``manipulated_at``, for a single frame."""
     suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """From this probability on a track is SUSPICIOUS."""
+    """Lowest probability of a track that is SUSPICIOUS."""
     suspicious_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The share of real tracks at or above ``suspicious_at`` that was aimed for; None before calibration."""
+    """Target share of real tracks at or above ``suspicious_at``. None before calibration."""
     manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
-    """From this probability on a track is MANIPULATED."""
+    """Lowest probability of a track that is MANIPULATED."""
     manipulated_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The same for ``manipulated_at``."""
+    """Target share of real tracks at or above ``manipulated_at``. None before calibration."""
     operating_points: tuple[OperatingPoint, ...] = ()
-    """What other thresholds would do, by falling threshold: policies choose from them."""
+    """Alternative thresholds with their error rates, by falling threshold. Policies choose from them."""
     real_clips: Annotated[int, Field(ge=0)] = 0
-    """Real clips that the rates were counted on: a rate below one in so many is a guess."""
+    """Number of real clips that the rates were measured on. A rate below one in that many is an extrapolation."""
     calibrated: bool = False
-    """Whether temperature, bias and thresholds were fitted on held-out people."""
+    """True: temperature, bias and thresholds were fitted on held-out people."""
 
 
 class ClassifierConfig(_Record):
-    """Shape of the network: EfficientNet per frame, Transformer over the frames."""
+    """Architecture of the network: EfficientNet per frame, Transformer over the frames."""
 
     backbone: str = "tf_efficientnet_b3"
-    """Name in timm."""
+    """Name of the backbone in timm."""
     activation: Literal["relu6", "silu"] = "relu6"
-    """Of the backbone: ReLU6 fits weights grown from EfficientNet-Lite, SiLU those of timm's hub."""
+    """Activation of the backbone. ReLU6 fits weights that start from EfficientNet-Lite, SiLU those of timm's hub."""
     width: Positive = 256
     """Width of the Transformer."""
     heads: Positive = 4
-    """Attention heads."""
+    """Number of attention heads."""
     layers: Positive = 2
-    """Encoder layers."""
+    """Number of encoder layers."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Dropout while training."""
+    """Dropout rate in training."""
     sequence_max: Positive = 24
-    """Most frames a sequence; a longer track is cut into several."""
+    """Maximum number of frames per sequence. A longer track is split."""
 
 
 class DetectorConfig(_Record):
-    """All of it."""
+    """Complete configuration of a detector."""
 
     sampling: SamplingConfig = SamplingConfig()
     faces: FaceConfig = FaceConfig()
@@ -131,11 +133,11 @@ class DetectorConfig(_Record):
 
 
 class ClipLimits(_Record):
-    """What the decoder takes from a stranger. Operators may change it; it has no part in a model."""
+    """Limits of an untrusted clip. Operators may change them; they are not part of a model."""
 
     duration_max_seconds: Annotated[float, Field(gt=0)] = 1800.0
-    """Longest clip."""
+    """Maximum duration of a clip."""
     pixels_max: Positive = 4096 * 2304
-    """Most pixels a frame: 4K."""
+    """Maximum number of pixels per frame: 4K."""
     packets_max: Positive = 20_000
-    """Most packets that are decoded for one clip."""
+    """Maximum number of packets that are decoded per clip."""

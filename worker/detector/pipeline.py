@@ -1,4 +1,4 @@
-"""The detector as a whole: an open clip in, an analysis out."""
+"""The detector: analyzes an open clip."""
 
 import time
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from typing import BinaryIO, Self
 from app.core.enums import Phase
 from worker.detector import scoring
 from worker.detector.model.engine import Device, Engine, make_engine
-from worker.detector.model.manifest import Manifest, load_manifest
+from worker.detector.model.manifest import Manifest, load_model_manifest
 from worker.detector.sandbox.parent import Sandbox, SandboxOptions
 from worker.detector.types import ClipScore, Extraction
 
 OnProgress = Callable[[Phase, int, int], None]
-"""Called with the phase and the units done and expected; what it raises ends the analysis."""
+"""Callback with the phase, the units done and the units expected. An exception that it raises ends the analysis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All that the detector says of a clip."""
+    """Complete output of the detector for one clip."""
 
     manifest: Manifest
     extraction: Extraction
@@ -29,7 +29,7 @@ class Analysis:
 
 
 class Detector:
-    """Judges clips, one at a time. Not thread-safe; close it, or use it as a context manager."""
+    """Analyzer of clips, one at a time. Not thread-safe. Close it, or use it as a context manager."""
 
     def __init__(self, manifest: Manifest, engine: Engine, sandbox: Sandbox) -> None:
         self.manifest = manifest
@@ -37,14 +37,14 @@ class Detector:
         self._engine = engine
 
     def analyze(self, clip: BinaryIO, on_progress: OnProgress) -> Analysis:
-        """Judges the faces of a clip.
+        """Extract and score the faces of a clip.
 
         Args:
             clip: An open, seekable file.
-            on_progress: Told of each frame and each track.
+            on_progress: Called for each frame and each track.
 
         Raises:
-            ClipError: The clip cannot be decoded, exceeds a limit, or broke the decoder.
+            ClipError: The clip cannot be decoded, exceeds a limit, or crashes the decoder.
             SandboxError: The decoder process cannot be started.
         """
         start = time.perf_counter()
@@ -66,7 +66,7 @@ class Detector:
         return scoring.score_clip(tracks, frames)
 
     def close(self) -> None:
-        """Ends the sandbox."""
+        """Stop the sandbox."""
         self.sandbox.close()
 
     def __enter__(self) -> Self:
@@ -77,14 +77,14 @@ class Detector:
 
 
 def make_detector(model_dir: Path, options: SandboxOptions, *, device: Device) -> Detector:
-    """A detector with a model from disk, warmed up.
+    """Return a detector with a model from disk. Its sandbox is started.
 
     Raises:
-        CheckpointError: The directory is no model that fits.
+        CheckpointError: The directory is not a model that this version can run.
         EngineError: The device cannot be used.
         SandboxError: The decoder process cannot be started.
     """
-    manifest = load_manifest(model_dir)
+    manifest = load_model_manifest(model_dir)
     sandbox = Sandbox(manifest.detector, options)
     sandbox.start()
     return Detector(manifest, make_engine(model_dir, manifest, device=device), sandbox)

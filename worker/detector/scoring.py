@@ -1,4 +1,4 @@
-"""Tracks and logits to probabilities, verdicts and reasons."""
+"""Probabilities, verdicts and reasons from tracks and logits."""
 
 import math
 from collections import Counter
@@ -28,23 +28,23 @@ _EXPLANATIONS = {
     ReasonCode.FACE_TOO_SMALL: "The face is too small.",
     ReasonCode.LOW_QUALITY_DARK: "The face is too dark.",
     ReasonCode.LOW_QUALITY_BLUR: "The face is too blurred.",
-    ReasonCode.MODEL_UNTRAINED: "The model has not been trained: its numbers mean nothing.",
+    ReasonCode.MODEL_UNTRAINED: "The model is untrained, so its probabilities have no meaning.",
 }
 
 
 def score_sequence(engine: Engine, crops: Image, pts_seconds: Floats, detector: DetectorConfig) -> SequenceScore:
-    """Scores one person's usable crops; a long sequence is cut into several of about equal length.
+    """Score the usable crops of one person. A long sequence is split into parts of about equal length.
 
     Args:
         engine: Runs the classifier.
-        crops: (N, S, S, 3) uint8, in the order of time.
-        pts_seconds: (N,), their times.
-        detector: Longest sequence, and how far the Transformer's correction counts.
+        crops: (N, S, S, 3) uint8, in order of time.
+        pts_seconds: (N,), presentation times in seconds.
+        detector: Maximum length of a sequence, and weight of the Transformer's correction.
     """
     count = math.ceil(len(crops) / detector.classifier.sequence_max)
     parts = np.array_split(np.arange(len(crops)), count)
     scores = [engine.score(crops[part], pts_seconds[part]) for part in parts]
-    # Mean of logits, not of probabilities: one saturated part must not hide the rest.
+    # Mean of logits, not of probabilities: otherwise one saturated part would hide the rest.
     logit = float(np.average([score.logit for score in scores], weights=[len(part) for part in parts]))
     frame_logits: Floats = np.concatenate([score.frame_logits for score in scores])
     mean_logit = float(frame_logits.mean())
@@ -52,15 +52,15 @@ def score_sequence(engine: Engine, crops: Image, pts_seconds: Floats, detector: 
 
 
 def score_crops(engine: Engine, crops: Sequence[FaceCrop], detector: DetectorConfig) -> SequenceScore:
-    """The same for crops of a track."""
+    """Score the crops of a track as one sequence."""
     times: Floats = np.array([crop.pts_seconds for crop in crops], np.float32)
     return score_sequence(engine, np.stack([crop.image for crop in crops]), times, detector)
 
 
 def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -> TrackScore:
-    """The verdict on one person; ``score`` is None where the track has too few usable crops."""
+    """Return the verdict on one person. ``score`` is None if the track has too few usable crops."""
     scoring = manifest.detector.scoring
-    reasons = _why_not(track, score, manifest)
+    reasons = _collect_reasons(track, score, manifest)
     probability = to_probability(score.logit, scoring) if score and not reasons else None
     times = [crop.pts_seconds for crop in track.crops]
     return TrackScore(
@@ -78,7 +78,7 @@ def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -
 
 
 def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConfig) -> list[FrameScore]:
-    """One row for each crop of a track, with a logit where the classifier saw it."""
+    """Return one row per crop of a track, with a logit if the classifier received the crop."""
     logits = iter(score.frame_logits.tolist() if score else [])
     rows = []
     for crop in track.crops:
@@ -101,63 +101,63 @@ def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConf
 
 
 def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> ClipScore:
-    """The clip is as manipulated as its most manipulated track."""
-    judged = [(track.probability, track) for track in tracks if track.probability is not None]
+    """Score a clip by its track with the highest probability."""
+    evaluated = [(track.probability, track) for track in tracks if track.probability is not None]
     in_order = sorted(frames, key=lambda frame: (frame.pts_seconds, frame.track_id))
-    if not judged:
-        reasons = _explain(_reasons_of(tracks) or [ReasonCode.NO_FACE])
+    if not evaluated:
+        reasons = _make_reasons(_merge_reasons(tracks) or [ReasonCode.NO_FACE])
         return ClipScore(Verdict.NOT_EVALUATED, None, None, reasons, list(tracks), in_order)
-    probability, worst = max(judged, key=lambda pair: pair[0])
+    probability, worst = max(evaluated, key=lambda pair: pair[0])
     return ClipScore(worst.verdict, probability, worst.track_id, [], list(tracks), in_order)
 
 
 def to_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Calibrated P(fake) of a track."""
+    """Return the calibrated P(fake) of a track."""
     return _sigmoid(logit / scoring.temperature + scoring.bias)
 
 
 def to_frame_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Calibrated P(fake) of one frame, seen by itself."""
+    """Return the calibrated P(fake) of a single frame."""
     return _sigmoid(logit / scoring.frame_temperature + scoring.frame_bias)
 
 
 def is_scorable(track: Track, faces: FaceConfig) -> bool:
-    """Whether a track has enough usable crops for the classifier."""
+    """Return True if a track has enough usable crops for the classifier."""
     return len(track.usable) >= faces.frames_min
 
 
 def decide_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
-    """The verdict on the probability of a track."""
+    """Return the verdict on the probability of a track."""
     return Verdict.of(probability, suspicious_at=scoring.suspicious_at, manipulated_at=scoring.manipulated_at)
 
 
 def decide_frame_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
-    """The verdict on the probability of one frame, seen by itself."""
-    at = {"suspicious_at": scoring.frame_suspicious_at, "manipulated_at": scoring.frame_manipulated_at}
-    return Verdict.of(probability, **at)
+    """Return the verdict on the probability of a single frame."""
+    thresholds = {"suspicious_at": scoring.frame_suspicious_at, "manipulated_at": scoring.frame_manipulated_at}
+    return Verdict.of(probability, **thresholds)
 
 
 def _sigmoid(logit: float) -> float:
     return 1 / (1 + math.exp(-max(min(logit, 700.0), -700.0)))
 
 
-def _why_not(track: Track, score: SequenceScore | None, manifest: Manifest) -> list[Reason]:
+def _collect_reasons(track: Track, score: SequenceScore | None, manifest: Manifest) -> list[Reason]:
     if score is not None:
-        return _explain([] if manifest.trained else [ReasonCode.MODEL_UNTRAINED])
+        return _make_reasons([] if manifest.trained else [ReasonCode.MODEL_UNTRAINED])
     flaws = Counter(crop.unusable for crop in track.crops if crop.unusable is not None)
-    # Only flaws that, mended, would have made the track judgeable; a short track is short whatever its light.
+    # Quality flaws are the reason only if the track is long enough to be evaluated without them.
     if len(track.crops) < manifest.detector.faces.frames_min or not flaws:
-        return _explain([ReasonCode.TOO_FEW_FACE_FRAMES])
-    return _explain([code for code, _ in flaws.most_common()])
+        return _make_reasons([ReasonCode.TOO_FEW_FACE_FRAMES])
+    return _make_reasons([code for code, _ in flaws.most_common()])
 
 
-def _reasons_of(tracks: Sequence[TrackScore]) -> list[ReasonCode]:
-    """Each reason once: those of tracks that came nearest to a verdict."""
+def _merge_reasons(tracks: Sequence[TrackScore]) -> list[ReasonCode]:
+    """Return each reason once. An untrained model hides all others, because its tracks were otherwise evaluable."""
     codes = [reason.code for track in tracks for reason in track.reasons]
     if ReasonCode.MODEL_UNTRAINED in codes:
         return [ReasonCode.MODEL_UNTRAINED]
     return list(dict.fromkeys(codes))
 
 
-def _explain(codes: Sequence[ReasonCode]) -> list[Reason]:
+def _make_reasons(codes: Sequence[ReasonCode]) -> list[Reason]:
     return [Reason(code, _EXPLANATIONS[code]) for code in codes]

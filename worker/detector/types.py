@@ -1,4 +1,4 @@
-"""Data types of the detector. They check themselves; shapes stand behind the fields."""
+"""Data types of the detector. Comments behind the fields give array shapes."""
 
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class ClipError(Exception):
-    """The clip cannot be analysed: ``code`` says why, the message says what to do."""
+    """Analysis failed because of the clip: ``code`` is the cause, the message names the next step."""
 
     def __init__(self, code: FailureCode, message: str) -> None:
         super().__init__(code, message)
@@ -25,7 +25,10 @@ class ClipError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClipInfo:
-    """What the decoder says of a clip; width and height are upright, the rotation (clockwise) is applied."""
+    """Metadata of a clip as the decoder reports it. Width and height are those of the upright frame, after rotation.
+
+    ``rotation_degrees`` is clockwise.
+    """
 
     container: str
     codec: str
@@ -48,12 +51,12 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(f"a frame is (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}")
+            raise ValueError(f"A frame must be (H, W, 3) uint8, not {self.image.shape} {self.image.dtype}.")
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A face box in pixels; it may reach beyond the frame."""
+    """A face box in pixels. It may extend beyond the frame."""
 
     x: float
     y: float
@@ -62,11 +65,11 @@ class Box:
 
     @property
     def center(self) -> tuple[float, float]:
-        """Middle of the box, x and y."""
+        """Center of the box, x and y."""
         return self.x + self.width / 2, self.y + self.height / 2
 
     def iou(self, other: "Box") -> float:
-        """Intersection over union, 0 to 1."""
+        """Return the intersection over union with another box, 0 to 1."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
         if width <= 0 or height <= 0:
@@ -77,7 +80,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A box in one frame, and how far the line through the eyes is turned (clockwise, degrees)."""
+    """A face box in one frame, and the roll of the line through the eyes (degrees, clockwise)."""
 
     box: Box
     confidence: float
@@ -86,7 +89,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceCrop:
-    """A face cut out of its frame, with its quality."""
+    """A face cut out of its frame, with its quality measures."""
 
     window: int
     pts_seconds: float
@@ -106,13 +109,13 @@ class Track:
 
     @property
     def usable(self) -> list[FaceCrop]:
-        """The crops that the classifier sees."""
+        """Crops that the classifier receives."""
         return [crop for crop in self.crops if crop.unusable is None]
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of the clip was looked at."""
+    """Amount of the clip that was sampled, and the faces found in it."""
 
     frames_sampled: int
     frames_with_face: int
@@ -122,7 +125,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class ClipWarning:
-    """What a reader of the result should know."""
+    """A limitation of the result that its reader should know."""
 
     code: WarningCode
     detail: str
@@ -130,7 +133,7 @@ class ClipWarning:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """A clip as tracks of face crops: what comes out of the sandbox and goes into the classifier."""
+    """A clip as tracks of face crops: output of the sandbox, input of the classifier."""
 
     clip: ClipInfo
     coverage: Coverage
@@ -140,7 +143,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SequenceScore:
-    """What the classifier says of one track."""
+    """Logits of the classifier for one track."""
 
     frame_logits: Floats  # (N,)
     logit: float
@@ -148,7 +151,7 @@ class SequenceScore:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something was not evaluated."""
+    """Reason why a clip or a track was not evaluated."""
 
     code: ReasonCode
     detail: str
@@ -156,7 +159,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """One face in one frame, judged or not."""
+    """Score of one face in one frame. Logit and probability are None if it was not evaluated."""
 
     track_id: str
     window: int
@@ -172,7 +175,7 @@ class FrameScore:
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """One person, judged or not."""
+    """Score of one person. The probability is None if the track was not evaluated."""
 
     track_id: str
     verdict: Verdict
@@ -188,7 +191,7 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class ClipScore:
-    """The clip, judged or not, and the track that decided."""
+    """Score of a clip, and the track that decided its verdict. The probability is None if no track was evaluated."""
 
     verdict: Verdict
     probability: float | None

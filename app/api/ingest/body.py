@@ -1,4 +1,4 @@
-"""Receives a clip: multipart or raw, streamed to the storage, capped, and judged by its first bytes."""
+"""Read the body of an upload: streamed to the storage, limited, and checked by its first bytes."""
 
 import asyncio
 import time
@@ -6,99 +6,120 @@ from collections.abc import AsyncIterator
 
 from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, HTTPConnection, Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.api.ingest.limits import UploadLimits
-from app.api.ingest.multipart import OPTIONS_HEADER, ClipForm, Sink, _MultipartSink, _parse, _RawSink
-from app.core.errors import ClipTooLargeError, RequestTimeoutError, UnsupportedMediaError
+from app.api.ingest.multipart import OPTIONS_HEADER, BodyParser, ClipForm, MultipartParser, RawParser, parse_model
+from app.core.errors import ClipTooLargeError, RequestTimeoutError, RequestTooLargeError, UnsupportedMediaError
 from app.infra.clip_storage import Upload
 from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from app.schemas.submissions import JobRequest
 
 _FORM_OVERHEAD_BYTES = 16 * 2**10
-"""What boundaries and part headers may add to the clip and the options."""
+"""Allowance for the boundaries and part headers of a form."""
 
 
 def declared_bytes(request: Request, limits: UploadLimits) -> int:
-    """The length that the client declares, 0 where it declares none. Raises ClipTooLargeError before the body."""
-    length = request.headers.get("content-length", "")
-    declared = int(length) if length.isdecimal() else 0
+    """Return the declared length of a clip, 0 if there is none. Raises ClipTooLargeError before the body is read."""
+    declared = _content_length(request)
     _check_length(declared, limits)
     return declared
 
 
 async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -> ClipForm:
-    """Streams the clip of a request into an upload.
+    """Stream the clip of a request into an upload.
 
     Raises:
         InvalidRequestError: The form or the options are malformed, or there is no clip.
-        ClipTooLargeError: The clip is larger than the limit; told as soon as it is.
-        UnsupportedMediaError: The first bytes are not a video's.
-        RequestTimeoutError: The client went silent.
+        ClipTooLargeError: The clip exceeds the limit; raised as soon as it does.
+        UnsupportedMediaError: The first bytes are not those of a video.
+        RequestTimeoutError: The client stopped sending.
         StorageFullError: The disk is full.
     """
-    sink = _make_sink(request, limits)
+    parser = _make_parser(request, limits)
     head = b""
     received_bytes = 0
     async for chunk in read_body(request, limits):
         received_bytes += len(chunk)
         _check_length(received_bytes, limits)
-        clip_bytes = sink.feed(chunk)
+        clip_bytes = parser.feed(chunk)
         if upload.size_bytes + len(clip_bytes) > limits.clip_max_bytes:
-            raise _too_large(limits)
+            raise _make_too_large_error(limits)
         if len(head) < SNIFF_BYTES and clip_bytes:
             head += clip_bytes[: SNIFF_BYTES - len(head)]
             if len(head) == SNIFF_BYTES:
                 require_video_signature(head)
         if clip_bytes:
             await run_in_threadpool(upload.write, clip_bytes)
-    form = sink.finish()
+    form = parser.finish()
     require_video_signature(head)
     return form
 
 
-def is_json(connection: HTTPConnection) -> bool:
-    """Whether the body names a clip instead of being one."""
-    return parse_options_header(connection.headers.get("content-type", ""))[0] == b"application/json"
+def is_json(request: Request) -> bool:
+    """Return True if the body names a clip instead of being one."""
+    return parse_options_header(request.headers.get("content-type", ""))[0] == b"application/json"
 
 
 async def receive_source(request: Request, limits: UploadLimits) -> JobRequest:
-    """Reads a body that names its clip. Raises InvalidRequestError, RequestTimeoutError."""
-    body = b"".join([chunk async for chunk in read_body(request, limits)])
-    return _parse(JobRequest, body, prefix="")
+    """Read a JSON body that names the source of its clip.
+
+    Raises InvalidRequestError, RequestTimeoutError, RequestTooLargeError.
+    """
+    body = bytearray()
+    _check_json_length(_content_length(request), limits.json_max_bytes)
+    async for chunk in read_body(request, limits):
+        body += chunk
+        _check_json_length(len(body), limits.json_max_bytes)
+    return parse_model(JobRequest, bytes(body), prefix="")
+
+
+async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """Yield the chunks of a body as they arrive. Raises RequestTimeoutError."""
+    stream = request.stream()
+    deadline = time.monotonic() + limits.total_timeout.total_seconds()
+    while True:
+        timeout_seconds = min(limits.idle_timeout.total_seconds(), deadline - time.monotonic())
+        try:
+            yield await asyncio.wait_for(anext(stream), timeout=max(timeout_seconds, 0))
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            raise RequestTimeoutError("The clip arrived too slowly. Send it again over a faster connection.") from error
+        except ClientDisconnect as error:
+            raise RequestTimeoutError("The connection was closed during the upload. Send the clip again.") from error
+
+
+def make_request_too_large_error(max_bytes: int) -> RequestTooLargeError:
+    """Return the error for a JSON body over the limit."""
+    return RequestTooLargeError(f"A JSON body may have {max_bytes} bytes. Send less per request.")
+
+
+def _content_length(request: Request) -> int:
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else 0
 
 
 def _check_length(body_bytes: int, limits: UploadLimits) -> None:
     if body_bytes > limits.clip_max_bytes + limits.options_max_bytes + _FORM_OVERHEAD_BYTES:
-        raise _too_large(limits)
+        raise _make_too_large_error(limits)
 
 
-def _too_large(limits: UploadLimits) -> ClipTooLargeError:
-    return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller one.")
+def _check_json_length(body_bytes: int, max_bytes: int) -> None:
+    if body_bytes > max_bytes:
+        raise make_request_too_large_error(max_bytes)
 
 
-async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
-    """The pieces of a body as they come. Raises RequestTimeoutError."""
-    stream = request.stream()
-    deadline = time.monotonic() + limits.total_timeout.total_seconds()
-    while True:
-        patience = min(limits.idle_timeout.total_seconds(), deadline - time.monotonic())
-        try:
-            yield await asyncio.wait_for(anext(stream), timeout=max(patience, 0))
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            raise RequestTimeoutError("The clip comes too slowly. Send it again over a better line.") from error
-        except ClientDisconnect as error:
-            raise RequestTimeoutError("The connection was cut during the upload.") from error
+def _make_too_large_error(limits: UploadLimits) -> ClipTooLargeError:
+    return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller clip.")
 
 
-def _make_sink(request: Request, limits: UploadLimits) -> Sink:
+def _make_parser(request: Request, limits: UploadLimits) -> BodyParser:
     content_type, parameters = parse_options_header(request.headers.get("content-type", ""))
     if content_type == b"multipart/form-data" and parameters.get(b"boundary"):
-        return _MultipartSink(parameters[b"boundary"], limits)
+        return MultipartParser(parameters[b"boundary"], limits)
     if content_type == b"application/octet-stream":
-        return _RawSink(request.headers.get(OPTIONS_HEADER, "{}"))
+        return RawParser(request.headers.get(OPTIONS_HEADER, "{}"))
     raise UnsupportedMediaError(
         "Send the clip as multipart/form-data (parts 'file' and 'options') or as application/octet-stream, "
         "or name its source as application/json."

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
+import python_multipart
 from pydantic import BaseModel, ValidationError
-from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
@@ -22,47 +22,50 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(slots=True)
 class ClipForm:
-    """What came with an upload."""
+    """Name and options that came with an upload."""
 
     clip_name: str | None = None
     options: JobOptions = field(default_factory=JobOptions)
 
 
-class Sink(Protocol):
-    """Takes a body piece by piece and hands on the bytes of the clip in it."""
+class BodyParser(Protocol):
+    """Parses a body chunk by chunk."""
 
     def feed(self, chunk: bytes) -> bytes:
-        """Takes a piece of the body; returns the bytes of the clip in it."""
+        """Parse the next chunk. Returns the bytes of the clip in it."""
 
     def finish(self) -> ClipForm:
-        """Ends the body. Raises InvalidRequestError."""
+        """Return name and options at the end of the body. Raises InvalidRequestError."""
 
 
-def _parse(model: type[Model], text: str | bytes, *, prefix: str) -> Model:
+def parse_model(model: type[Model], text: str | bytes, *, prefix: str) -> Model:
+    """Parse JSON; ``prefix`` is the pointer of the value in the request. Raises InvalidRequestError."""
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         raise InvalidRequestError(
-            "Some fields are not valid; 'errors' names them.",
+            "Some fields are invalid; 'errors' names them.",
             errors=field_errors(error.errors(), prefix=prefix),
         ) from error
 
 
-class _RawSink:
-    """The body is the clip; its options stand in a header."""
+class RawParser:
+    """Parser of a body that is the clip; a header has the options."""
 
     def __init__(self, options: str) -> None:
-        self._form = ClipForm(options=_parse(JobOptions, options, prefix="/options"))
+        self._form = ClipForm(options=parse_model(JobOptions, options, prefix="/options"))
 
     def feed(self, chunk: bytes) -> bytes:
+        """Return the chunk: all of it is the clip."""
         return chunk
 
     def finish(self) -> ClipForm:
+        """Return the options of the header."""
         return self._form
 
 
-class _MultipartSink:
-    """The body is a form (RFC 7578): exactly one part ``file``, at most one part ``options``."""
+class MultipartParser:
+    """Parser of a form (RFC 7578): exactly one part ``file``, at most one part ``options``."""
 
     def __init__(self, boundary: bytes, limits: UploadLimits) -> None:
         self._limits = limits
@@ -84,10 +87,10 @@ class _MultipartSink:
             "on_part_data": self._on_part_data,
             "on_end": self._on_end,
         }
-        self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        self._parser = python_multipart.MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
 
     def feed(self, chunk: bytes) -> bytes:
-        """Takes a piece of the body; returns the bytes of the clip in it."""
+        """Parse the next chunk. Returns the bytes of the clip in it."""
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -97,11 +100,12 @@ class _MultipartSink:
         return clip_bytes
 
     def finish(self) -> ClipForm:
+        """Return name and options. Raises InvalidRequestError."""
         if not self._is_complete:
-            raise InvalidRequestError("The multipart body ends too early. Send the clip again.")
+            raise InvalidRequestError("The multipart body is incomplete. Send the clip again.")
         if "file" not in self._seen:
-            raise InvalidRequestError("The form has no part named 'file'. Put the clip there.")
-        options = _parse(JobOptions, bytes(self._options), prefix="/options") if self._options else JobOptions()
+            raise InvalidRequestError("The form has no part named 'file'. Send the clip in it.")
+        options = parse_model(JobOptions, bytes(self._options), prefix="/options") if self._options else JobOptions()
         return ClipForm(clip_name=self._clip_name, options=options)
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -122,10 +126,10 @@ class _MultipartSink:
                 f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'."
             )
         if self._part in self._seen:
-            raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip a job.")
+            raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip per job.")
         self._seen.add(self._part)
         if self._part == "file" and (name := parameters.get(b"filename")):
-            # Kept for people to read; no path is ever made of it.
+            # For people to read; never used as a path.
             self._clip_name = unquote(name.decode(errors="replace")).replace("\x00", "")[:_NAME_MAX] or None
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

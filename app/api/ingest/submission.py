@@ -1,32 +1,67 @@
-"""Takes a submission: quotas, the body, then the service that makes a job of it."""
+"""Submit jobs from requests: Idempotency-Key, quotas, the body, then the service that creates the jobs."""
 
 import re
-from collections.abc import Callable
-from functools import partial
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import cache, partial
 from uuid import UUID
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
-from app.api.dependencies import actor_of
 from app.api.ingest.body import declared_bytes, is_json, receive_clip, receive_source
-from app.api.ingest.limits import limits_of
+from app.api.ingest.limits import UploadLimits, make_limits
 from app.api.resources import Resources
-from app.services import submissions
+from app.api.sessions import actor_of, run_in_session
+from app.infra.model_registry import load_installed_models
+from app.services import idempotency
 from app.services.idempotency import IdempotencyClaim
 from app.services.keys import Principal
-from app.services.submissions import Submitter
+from app.services.submissions import SubmissionContext, Submitter, SubmitUpload, submit_source, submit_upload
+
+Submission = Callable[[Session, SubmissionContext, Submitter, IdempotencyClaim | None], UUID]
+"""Use case that creates jobs. Returns the id of the job or batch."""
 
 _WAIT = re.compile(r"(?:^|[,;\s])wait=\"?(\d{1,6})\"?(?:$|[,;\s])")
 
 
-async def take_job(request: Request, resources: Resources, writer: Principal, claim: IdempotencyClaim | None) -> UUID:
-    """Makes a job of the clip that comes with a request, or that it names; returns its id. Raises UnmaskError."""
-    if is_json(request):
-        source = await receive_source(request, limits_of(resources.settings))
-        return await submit(resources, writer, submissions.submit_source, request=source, claim=claim)
-    limits, limiter = limits_of(resources.settings), resources.rate_limiter
+async def submit_request(request: Request, resources: Resources, writer: Principal, key: str | None) -> UUID:
+    """Create a job for the clip that a request contains or names. Returns its id.
+
+    Args:
+        request: Body not read yet.
+        resources: Resources of the process.
+        writer: Principal of the request.
+        key: Idempotency-Key; a used key returns its job.
+
+    Raises:
+        UnmaskError: See ``submit_upload``, ``submit_source`` and ``receive_clip``.
+    """
+    limits = make_limits(resources.settings)
+    async with _claim_key(resources, writer, key) as claim:
+        if not is_json(request):
+            return await _submit_clip(request, resources, writer, limits, claim)
+        source = await receive_source(request, limits)
+        return await _run(resources, writer, claim, partial(submit_source, request=source))
+
+
+async def submit(resources: Resources, writer: Principal, key: str | None, submission: Submission) -> UUID:
+    """Run a use case that creates jobs, under an Idempotency-Key and against the quota of the principal."""
+    async with _claim_key(resources, writer, key) as claim:
+        return await _run(resources, writer, claim, submission)
+
+
+def parse_preferred_wait(prefer: str) -> float | None:
+    """Return ``wait`` of a ``Prefer`` header (RFC 7240) in seconds."""
+    found = _WAIT.search(prefer)
+    return float(found[1]) if found else None
+
+
+async def _submit_clip(
+    request: Request, resources: Resources, writer: Principal, limits: UploadLimits, claim: IdempotencyClaim | None
+) -> UUID:
+    limiter = resources.rate_limiter
     expected_bytes = declared_bytes(request, limits)
     is_repeated = claim is not None and claim.is_used
     if not is_repeated:
@@ -35,21 +70,44 @@ async def take_job(request: Request, resources: Resources, writer: Principal, cl
         form = await receive_clip(request, upload, limits)
         if not is_repeated:
             await run_in_threadpool(limiter.consume_bytes, writer, max(upload.size_bytes - expected_bytes, 0))
-        clip = {"upload": upload, "clip_name": form.clip_name, "options": form.options}
-        return await submit(resources, writer, submissions.submit_upload, **clip, claim=claim)
+        command = SubmitUpload(upload, form.clip_name, form.options)
+        return await _run(resources, writer, claim, partial(submit_upload, command=command))
 
 
-async def submit(
-    resources: Resources, writer: Principal, service: Callable[..., UUID], *given: Any, **named: Any
-) -> UUID:
-    """Calls a service that submits jobs, for a key and against its quota. Raises UnmaskError."""
+async def _run(resources: Resources, writer: Principal, claim: IdempotencyClaim | None, submission: Submission) -> UUID:
+    settings = resources.settings
+    context = SubmissionContext(
+        storage=resources.storage,
+        notifier=resources.notifier,
+        egress=resources.egress,
+        find_models=cache(partial(load_installed_models, settings.installed_models)),  # once for all items of a batch
+        batch_delay=settings.batch_delay,
+    )
     submitter = Submitter(writer.tenant, partial(resources.rate_limiter.consume_jobs, writer))
-    call = partial(resources.in_session, service, resources.context, submitter, *given, actor=actor_of(writer), **named)
-    made: UUID = await run_in_threadpool(call)
-    return made
+    return await run_in_session(
+        resources.sessions,
+        lambda session: submission(session, context, submitter, claim),
+        actor=actor_of(writer),
+    )
 
 
-def preferred_wait(prefer: str) -> float | None:
-    """``wait`` of a ``Prefer`` header (RFC 7240), in seconds."""
-    found = _WAIT.search(prefer)
-    return float(found[1]) if found else None
+@asynccontextmanager
+async def _claim_key(
+    resources: Resources, writer: Principal, key: str | None
+) -> AsyncIterator[IdempotencyClaim | None]:
+    """Claim an Idempotency-Key for the block; released if the block fails. Yields None without a key.
+
+    Raises IdempotencyInProgressError.
+    """
+    if key is None:
+        yield None
+        return
+    lock = resources.settings.upload_timeout
+    claim = await run_in_session(
+        resources.sessions, lambda session: idempotency.claim_key(session, tenant=writer.tenant, key=key, lock=lock)
+    )
+    try:
+        yield claim
+    except BaseException:
+        await run_in_session(resources.sessions, lambda session: idempotency.release_key(session, claim))
+        raise

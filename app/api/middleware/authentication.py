@@ -1,4 +1,4 @@
-"""API keys are checked here, before a byte of the body is read: a dependency would run after the upload."""
+"""Middleware that authenticates API keys before the body is read. A dependency would run after the upload."""
 
 import hmac
 from dataclasses import dataclass
@@ -9,28 +9,27 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.error_handlers import DATABASE_ERRORS, database_away, problem_response
+from app.api.error_handlers import DATABASE_ERRORS, make_database_error, problem_response
 from app.api.middleware.rate_limits import RateLimiter, RateLimitStatus
+from app.api.paths import UPLOAD_URLS
 from app.core.errors import RateLimitedError, UnauthorizedError, UnmaskError
 from app.services import keys
 from app.services.keys import OPERATOR, Principal
 
-UPLOAD_URLS = "/v1/direct-uploads/"
-"""What follows is a secret."""
 _PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/", UPLOAD_URLS)
-"""Health, the reference with its scripts, and one-time URLs; whatever else there will be needs the key."""
+"""Paths without a key: health, the reference with its scripts, upload URLs. All others need a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyAuthenticator:
-    """Recognises keys: the operator's, and those of the table."""
+    """Authenticates the operator's key and the keys of the database."""
 
     sessions: sessionmaker[Session]
     api_key: str
     pepper: str
 
     def find_principal(self, presented: str) -> Principal | None:
-        """Who sends this key."""
+        """Return the principal of a key, or None."""
         if hmac.compare_digest(presented.encode(), self.api_key.encode()):
             return OPERATOR
         with self.sessions() as session:
@@ -38,53 +37,55 @@ class ApiKeyAuthenticator:
 
 
 class ApiKeyMiddleware:
-    """Answers 401 without a valid key (``Authorization: Bearer`` or ``X-API-Key``), 429 to one that asks too often."""
+    """Answers 401 without a valid key (``Authorization: Bearer`` or ``X-API-Key``), 429 over the rate limit."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http" or _is_public(scope["path"]):
             await self._app(scope, receive, send)
             return
         resources = scope["app"].state.resources
         connection = HTTPConnection(scope)
         try:
-            principal, allowance = await run_in_threadpool(_admit, connection, resources.keys, resources.rate_limiter)
+            principal, status = await run_in_threadpool(
+                _authenticate, connection, resources.authenticator, resources.rate_limiter
+            )
         except DATABASE_ERRORS as error:
-            await _refuse(database_away(error), scope, receive, send)
+            await _refuse(make_database_error(error), scope, receive, send)
             return
         except UnauthorizedError as error:
             await _refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
             return
-        headers = allowance.as_headers() if allowance else {}
-        if allowance and allowance.is_used_up:
-            detail = f"This key may send {allowance.limit} requests in a while. Slow down, or ask for a higher limit."
-            too_many = RateLimitedError(detail, retry_after_seconds=allowance.reset_seconds)
+        headers = status.as_headers() if status else {}
+        if status and status.is_exceeded:
+            detail = f"Rate limit exceeded: {status.limit} requests per window. Slow down, or ask for a higher limit."
+            too_many = RateLimitedError(detail, retry_after_seconds=status.reset_seconds)
             await _refuse(too_many, scope, receive, send, headers)
             return
         connection.state.principal = principal
 
-        async def send_with_allowance(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(headers)
             await send(message)
 
-        await self._app(scope, receive, send_with_allowance)
+        await self._app(scope, receive, send_with_headers)
 
 
-def _admit(
+def _authenticate(
     connection: HTTPConnection, authenticator: ApiKeyAuthenticator, limiter: RateLimiter
 ) -> tuple[Principal, RateLimitStatus | None]:
-    """Who asks, and what they may still ask. Raises UnauthorizedError."""
+    """Authenticate a request and count it. Raises UnauthorizedError."""
     presented = _find_key(connection)
     if not presented:
         raise UnauthorizedError("Send your API key in the header 'Authorization: Bearer umk_...'.")
     principal = authenticator.find_principal(presented)
     if principal is None:
         raise UnauthorizedError(
-            "This API key is not known, has expired or was revoked. Check UNMASK_API_KEY, or ask for a new one."
+            "This API key is unknown, expired or revoked. Check UNMASK_API_KEY, or ask for a new key."
         )
     return principal, limiter.hit(principal)
 
@@ -94,7 +95,7 @@ async def _refuse(
 ) -> None:
     response = problem_response(error, path=scope["path"])
     response.headers.update(headers or {})
-    response.headers["Connection"] = "close"  # the rest of the upload is not wanted
+    response.headers["Connection"] = "close"  # the rest of the upload is not read
     await response(scope, receive, send)
 
 

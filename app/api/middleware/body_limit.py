@@ -1,36 +1,45 @@
-"""Refuses JSON bodies that are too large before they are in memory; clips are streamed and have limits of their own."""
+"""Middleware that refuses large bodies before they are in memory. Streaming endpoints limit their body themselves."""
 
+from collections.abc import Sequence
+
+from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.error_handlers import problem_response
-from app.api.ingest.body import is_json
-from app.api.middleware.authentication import UPLOAD_URLS
-from app.core.errors import RequestTooLargeError
+from app.api.ingest.body import make_request_too_large_error
+from app.api.ingest.limits import is_streaming
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to a body that is announced too large, and stops reading one that turns out to be."""
+    """Answers 413 to a body that is declared too large, and stops reading a body that exceeds the limit.
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    Args:
+        app: Next application.
+        max_bytes: Maximum size of a body.
+        routes: Routes of the application; those of endpoints marked with ``streams_body`` are exempt.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int, routes: Sequence[APIRoute]) -> None:
         self._app = app
         self._max_bytes = max_bytes
+        self._streaming = [route for route in routes if is_streaming(route.endpoint)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface."""
-        if scope["type"] != "http" or _is_clip(HTTPConnection(scope)):
+        """Handle an ASGI connection."""
+        if scope["type"] != "http" or self._is_exempt(scope):
             await self._app(scope, receive, send)
             return
-        too_large = RequestTooLargeError(f"A JSON body may have {self._max_bytes} bytes. Send less at a time.")
-        announced = HTTPConnection(scope).headers.get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
+        too_large = make_request_too_large_error(self._max_bytes)
+        declared = HTTPConnection(scope).headers.get("content-length", "")
+        if declared.isdecimal() and int(declared) > self._max_bytes:
             response = problem_response(too_large, path=scope["path"])
-            response.headers["Connection"] = "close"  # the rest of the body is not wanted
+            response.headers["Connection"] = "close"  # the rest of the body is not read
             await response(scope, receive, send)
             return
         received_bytes = 0
 
-        async def receive_some() -> Message:
+        async def receive_limited() -> Message:
             nonlocal received_bytes
             message = await receive()
             received_bytes += len(message.get("body", b""))
@@ -38,10 +47,10 @@ class BodyLimitMiddleware:
                 raise too_large
             return message
 
-        await self._app(scope, receive_some, send)
+        await self._app(scope, receive_limited, send)
 
-
-def _is_clip(connection: HTTPConnection) -> bool:
-    """Whether the body is a clip, or a piece of one."""
-    path = connection.url.path
-    return path.startswith(UPLOAD_URLS) or (path == "/v1/jobs" and not is_json(connection))
+    def _is_exempt(self, scope: Scope) -> bool:
+        return any(
+            scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"])
+            for route in self._streaming
+        )

@@ -1,4 +1,4 @@
-"""Gives each request an id, binds it to the logs, logs its end, and answers 500 where it broke."""
+"""Middleware that assigns request ids, logs requests, and answers 500 to unexpected errors."""
 
 import re
 import time
@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.error_handlers import problem_response
-from app.api.middleware.authentication import UPLOAD_URLS
+from app.api.paths import UPLOAD_URLS
 from app.core.errors import InternalError
 from app.core.logging import make_logger
 
@@ -19,14 +19,14 @@ _QUIET = {"/livez", "/readyz"}
 
 
 class RequestContextMiddleware:
-    """Takes ``X-Request-Id`` from the client where it is harmless, else makes one; sends it back."""
+    """Uses the client's ``X-Request-Id`` if it is harmless, else a new id, and returns it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._log = make_logger(part="api")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI interface."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -42,7 +42,7 @@ class RequestContextMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 if scope["path"].startswith(UPLOAD_URLS):
-                    headers["Tus-Resumable"] = "1.0.0"  # errors need it, too
+                    headers["Tus-Resumable"] = "1.0.0"  # errors, too
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -51,7 +51,7 @@ class RequestContextMiddleware:
             except Exception:
                 self._log.exception("request_failed", path=_without_secret(scope["path"]))
                 if status:
-                    raise  # the answer had begun: only the broken connection can tell
+                    raise  # the response has begun: only a broken connection can tell the client
                 await _internal(scope["path"])(scope, receive, send_with_id)
             finally:
                 if scope["path"] not in _QUIET:
@@ -69,5 +69,5 @@ def _without_secret(path: str) -> str:
 
 
 def _internal(path: str) -> JSONResponse:
-    error = InternalError("Something broke on our side. The request id finds it in the server's log.")
+    error = InternalError("An unexpected error occurred. Find the request id in the server's log.")
     return problem_response(error, path=path)

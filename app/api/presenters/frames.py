@@ -17,11 +17,11 @@ _QUALITY = re.compile(r"[01](\.\d{0,3})?")
 
 
 def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) -> Response:
-    """A page of frames as the client likes it (Accept): JSON, NDJSON, CSV."""
+    """Return a page of frames in the format that ``Accept`` prefers. Give one row more than the limit, if there is."""
     page, cursor = cut_page(rows, lambda frame: frame.position, limit=limit)
     frames = [schemas.Frame.model_validate(row.payload) for row in page]
     headers = {"Vary": "Accept"} | link_next(request, cursor)
-    accepted = _preferred(request.headers.get("accept", ""), ("application/json", NDJSON, CSV))
+    accepted = _choose_media_type(request.headers.get("accept", ""), ("application/json", NDJSON, CSV))
     if accepted == NDJSON:
         lines = "".join(frame.model_dump_json() + "\n" for frame in frames)
         return Response(lines, media_type=NDJSON, headers=headers)
@@ -30,11 +30,11 @@ def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) 
     return respond_json(schemas.FramePage(items=frames, next_cursor=cursor), headers=headers)
 
 
-def _preferred(accept: str, offered: Sequence[str]) -> str:
-    """The media type that the client prefers (RFC 9110, 12.5.1), the first one where it names none of them."""
+def _choose_media_type(accept: str, offered: Sequence[str]) -> str:
+    """Return the offered media type with the highest quality (RFC 9110, 12.5.1), else the first."""
     qualities = {}
     for part in accept.lower().split(","):
-        media_type, *parameters = (piece.strip() for piece in part.split(";"))
+        media_type, *parameters = (value.strip() for value in part.split(";"))
         quality = next((value[2:] for value in parameters if value.startswith("q=")), "1")
         qualities[media_type] = float(quality) if _QUALITY.fullmatch(quality) else 0.0
     return max(offered, key=lambda media_type: qualities.get(media_type, 0.0))

@@ -1,4 +1,4 @@
-"""Rows as what clients see, and the headers and formats that go with it."""
+"""Present jobs, transitions and feedback, with the headers of their responses."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,16 +9,20 @@ from fastapi.sse import ServerSentEvent
 from app.api.pagination import cut_page
 from app.api.presenters.responses import link_next, respond_json
 from app.core.enums import STATUS_EVENTS
-from app.db.tables.jobs import Feedback, Job, Transition, format_job_id
+from app.core.ids import IdPrefix, format_id
+from app.db.tables.jobs import Feedback, Job, Transition
 from app.schemas import feedback as feedback_schemas
 from app.schemas import jobs as job_schemas
 from app.schemas import results as result_schemas
+from app.services.jobs import JobSnapshot
 
 _POLL_AFTER_SECONDS = 1
+"""``Retry-After`` of a job that has not ended."""
 
 
-def present_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
-    """A job as clients see it."""
+def present_job(snapshot: JobSnapshot) -> job_schemas.Job:
+    """Return a job as clients see it."""
+    job = snapshot.job
     self_link = f"/v1/jobs/{job.public_id}"
     return job_schemas.Job(
         id=job.public_id,
@@ -29,7 +33,7 @@ def present_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
         external_id=job.external_id,
         metadata=job.client_metadata,
         model=job.model,
-        policy_id=f"pol_{job.policy_id.hex}" if job.policy_id else None,
+        policy_id=format_id(IdPrefix.POLICY, job.policy_id) if job.policy_id else None,
         clip=job_schemas.ClipSummary(
             name=job.clip_name,
             url=job.clip_url,
@@ -38,10 +42,10 @@ def present_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
             deleted_at=job.clip_deleted_at,
         ),
         attempts=job.attempt,
-        deduplicated_from=format_job_id(job.deduplicated_from) if job.deduplicated_from else None,
-        reanalysis_of=format_job_id(job.reanalysis_of) if job.reanalysis_of else None,
-        batch_id=f"batch_{job.batch_id.hex}" if job.batch_id else None,
-        queue_position=queue_position,
+        deduplicated_from=format_id(IdPrefix.JOB, job.deduplicated_from) if job.deduplicated_from else None,
+        reanalysis_of=format_id(IdPrefix.JOB, job.reanalysis_of) if job.reanalysis_of else None,
+        batch_id=format_id(IdPrefix.BATCH, job.batch_id) if job.batch_id else None,
+        queue_position=snapshot.queue_position,
         progress=present_progress(job),
         failure=_present_failure(job),
         result=result_schemas.Result.model_validate(job.result.payload) if job.result else None,
@@ -56,22 +60,27 @@ def present_job(job: Job, queue_position: int | None = None) -> job_schemas.Job:
 
 
 def present_progress(job: Job) -> job_schemas.Progress | None:
-    """How far a running attempt is."""
+    """Return the progress of a running attempt, else None."""
     if job.phase is None or job.progress_done is None:
         return None
     return job_schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
 
 
 def present_transition(row: Transition) -> ServerSentEvent:
-    """A move of a job as an event of its stream; its id continues a stream that broke."""
-    event = job_schemas.JobEvent(job_id=format_job_id(row.job_id), status=row.status, attempt=row.attempt, at=row.at)
+    """Return a transition as a server-sent event. Its id resumes a broken stream."""
+    job_id = format_id(IdPrefix.JOB, row.job_id)
+    event = job_schemas.JobEvent(job_id=job_id, status=row.status, attempt=row.attempt, at=row.at)
     return ServerSentEvent(id=str(row.id), event=STATUS_EVENTS[row.status], data=event)
 
 
 def present_feedback(row: Feedback) -> feedback_schemas.Feedback:
-    """Feedback as clients see it."""
+    """Return feedback as clients see it."""
     return feedback_schemas.Feedback(
-        id=f"fb_{row.id.hex}", label=row.label, category=row.category, note=row.note, created_at=row.created_at
+        id=format_id(IdPrefix.FEEDBACK, row.id),
+        label=row.label,
+        category=row.category,
+        note=row.note,
+        created_at=row.created_at,
     )
 
 
@@ -87,7 +96,7 @@ def _present_failure(job: Job) -> job_schemas.Failure | None:
 
 
 def respond_job(request: Request, job: job_schemas.Job, *, status_code: int = 200) -> Response:
-    """A job with ETag (304 where the client has it already) and, until the job ends, Retry-After."""
+    """Return a job with ETag (304 if the client has it), and with Retry-After until the job has ended."""
     headers = {} if job.status.is_final else {"Retry-After": str(_POLL_AFTER_SECONDS)}
     if status_code == 202:
         return respond_json(job, status_code=202, headers=headers)
@@ -98,17 +107,18 @@ def respond_job(request: Request, job: job_schemas.Job, *, status_code: int = 20
     return respond_json(job, headers=headers)
 
 
-def respond_submitted(request: Request, job: job_schemas.Job, *, waited: float | None = None) -> Response:
-    """A job that was asked for: 200 where it has ended, else 202; ``Preference-Applied`` says how long was waited."""
+def respond_new_job(request: Request, snapshot: JobSnapshot, *, waited_seconds: float | None = None) -> Response:
+    """Return a new job: 200 if it has ended, else 202. ``Preference-Applied`` has the time that was waited."""
+    job = present_job(snapshot)
     response = respond_job(request, job, status_code=200 if job.status.is_final else 202)
     response.headers["Location"] = job.links.self
-    if waited is not None:
-        response.headers["Preference-Applied"] = f"wait={waited:g}"
+    if waited_seconds is not None:
+        response.headers["Preference-Applied"] = f"wait={waited_seconds:g}"
     return response
 
 
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
-    """A page of jobs; give one more than the limit where there are more."""
+    """Return a page of jobs. Give one job more than the limit if there are more."""
     page, cursor = cut_page(jobs, lambda job: job.id, limit=limit)
-    items = [present_job(job) for job in page]
+    items = [present_job(JobSnapshot(job)) for job in page]
     return respond_json(job_schemas.JobPage(items=items, next_cursor=cursor), headers=link_next(request, cursor))

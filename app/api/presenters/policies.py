@@ -4,6 +4,7 @@ from app.db.tables.policies import Policy
 from app.schemas import policies as schemas
 
 
-def _view(policy: Policy) -> schemas.Policy:
+def present_policy(policy: Policy) -> schemas.Policy:
+    """Return a version of a policy as clients see it."""
     same = {name: getattr(policy, name) for name in schemas.PolicyRequest.model_fields}
     return schemas.Policy(id=policy.public_id, version=policy.version, created_at=policy.created_at, **same)

@@ -1,10 +1,11 @@
-"""Present webhook endpoints and deliveries."""
+"""Present webhook endpoints, secrets and deliveries."""
 
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint
 from app.schemas import webhooks as schemas
 
 
-def _view(endpoint: WebhookEndpoint) -> schemas.WebhookEndpoint:
+def present_endpoint(endpoint: WebhookEndpoint) -> schemas.WebhookEndpoint:
+    """Return an endpoint as clients see it, without its secret."""
     own = {"id", "object", "enabled"}
     same = {name: getattr(endpoint, name) for name in schemas.WebhookEndpoint.model_fields if name not in own}
     return schemas.WebhookEndpoint.model_validate(
@@ -12,11 +13,18 @@ def _view(endpoint: WebhookEndpoint) -> schemas.WebhookEndpoint:
     )
 
 
-def _view_secret(endpoint: WebhookEndpoint) -> schemas.WebhookSecret:
+def present_new_endpoint(endpoint: WebhookEndpoint) -> schemas.WebhookEndpointWithSecret:
+    """Return a new endpoint with its secret."""
+    return schemas.WebhookEndpointWithSecret(**present_endpoint(endpoint).model_dump(), secret=endpoint.secret)
+
+
+def present_secret(endpoint: WebhookEndpoint) -> schemas.WebhookSecret:
+    """Return the secret of an endpoint."""
     return schemas.WebhookSecret(secret=endpoint.secret, previous_secret_until=endpoint.previous_secret_until)
 
 
-def _view_delivery(delivery: WebhookDelivery) -> schemas.WebhookDelivery:
+def present_delivery(delivery: WebhookDelivery) -> schemas.WebhookDelivery:
+    """Return a delivery as clients see it."""
     event = delivery.event
     return schemas.WebhookDelivery(
         event_id=event.public_id,

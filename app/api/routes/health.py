@@ -1,4 +1,4 @@
-"""Liveness and readiness, for load balancers and orchestrators."""
+"""Routes of liveness and readiness, for load balancers and orchestrators."""
 
 from fastapi import APIRouter, Response
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,15 +11,15 @@ from app.schemas.problems import Health
 router = APIRouter(tags=["health"])
 
 
-@router.get("/livez", summary="Is the process alive?")
+@router.get("/livez", summary="Get liveness")
 async def livez() -> Health:
-    """Says only that the event loop turns."""
+    """Return 200 if the event loop runs."""
     return Health(status="ok")
 
 
-@router.get("/readyz", summary="Can the process serve requests?", responses={503: {"model": Health}})
+@router.get("/readyz", summary="Get readiness", responses={503: {"model": Health}})
 def readyz(resources: ResourcesDep, response: Response) -> Health:
-    """Database and storage must work. Without Redis jobs are accepted and start later: degraded, still ready."""
+    """Return 200 if database and storage work. Without Redis the status is `degraded`: jobs are accepted and wait."""
     required = {"database": _has_database(resources), "storage": resources.storage.is_writable()}
     checks = required | {"queue": resources.notifier.is_reachable()}
     if not all(required.values()):

@@ -1,43 +1,94 @@
-"""The routes of jobs: signatures; the work is in services, the looks in views."""
+"""Routes of jobs."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from datetime import timedelta
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api import openapi
-from app.api.dependencies import PageQuery, Reader, ResourcesDep, SessionDep, Writer, check_job
-from app.api.ingest.submission import preferred_wait, submit, take_job
+from app.api.dependencies import PageQuery, Reader, ResourcesDep, SessionDep, Writer, require_job
+from app.api.ingest.limits import streams_body
+from app.api.ingest.multipart import OPTIONS_HEADER
+from app.api.ingest.submission import parse_preferred_wait, submit, submit_request
+from app.api.openapi import COMMON_ERRORS, problems, schema_ref
 from app.api.pagination import INTEGER, decode_position, decode_uuid
 from app.api.path_ids import JobId
 from app.api.presenters.frames import respond_frames
-from app.api.presenters.jobs import present_feedback, present_job, respond_job, respond_jobs, respond_submitted
+from app.api.presenters.jobs import present_feedback, present_job, respond_job, respond_jobs, respond_new_job
 from app.core.enums import JobStatus, Verdict
-from app.core.ids import parse_id
+from app.core.ids import IdPrefix, parse_id
 from app.db.queries.jobs import JobFilter
 from app.schemas import feedback as feedback_schemas
-from app.schemas import jobs as job_schemas
+from app.schemas import jobs as schemas
 from app.schemas import results as result_schemas
 from app.schemas.base import Sha256, ShortText, Timestamp
-from app.services import jobs
-from app.services.reanalysis import reanalyze
+from app.services import jobs, reanalysis
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=openapi.COMMON_ERRORS)
-
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=COMMON_ERRORS)
 
 IdempotencyKey = Annotated[
     ShortText | None,
-    Header(description="A request with a key that was used before makes no second job; it answers with the first one."),
+    Header(description="A repeated request with the same key creates no second job and returns the first one."),
 ]
+Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): wait for the end of the job, at most 60.")]
 
-
-Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): wait for the job's end, at most 60.")]
+_SUBMIT_BODY: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": OPTIONS_HEADER,
+            "in": "header",
+            "description": "The options as JSON, for a raw `application/octet-stream` upload.",
+            "schema": {"type": "string"},
+            "example": '{"external_id": "post-123"}',
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "The clip."},
+                        "options": schema_ref("JobOptions"),
+                    },
+                },
+                "encoding": {"options": {"contentType": "application/json"}},
+            },
+            "application/json": {"schema": schema_ref("JobRequest")},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary", "description": "The clip."}},
+        },
+    },
+}
+_SUBMIT_RESPONSES = problems(404, 408, 409, 410, 413, 415, 422, 507) | {
+    200: {"model": schemas.Job, "description": "The job has ended within the time of `Prefer`"},
+    202: {"description": "The job is queued"},
+}
+_READ_RESPONSES = problems(404, 410) | {
+    200: {"description": "The job; `ETag` identifies its state"},
+    304: {"description": "The job has not changed since `If-None-Match`"},
+}
+_FRAMES_RESPONSES = problems(404, 409, 410) | {
+    200: {
+        "description": 'A page of frames; `Link: rel="next"` has the next page',
+        "content": {
+            "application/x-ndjson": {"schema": {"type": "string"}},
+            "text/csv": {"schema": {"type": "string"}},
+        },
+    }
+}
+_REANALYZE_RESPONSES = problems(404, 409, 410, 422) | {
+    200: {"model": schemas.Job, "description": "The new job has ended: a policy decided the stored probabilities"},
+    202: {"description": "The new job is queued"},
+}
 
 
 class JobQuery(PageQuery):
-    """Which jobs."""
+    """Filters of a list of jobs."""
 
     status: JobStatus | None = None
     verdict: Verdict | None = None
@@ -47,13 +98,20 @@ class JobQuery(PageQuery):
     batch_id: ShortText | None = None
 
     def as_filter(self) -> JobFilter:
-        """The conditions without the page."""
-        # An id that is none is one of nothing.
-        batch_id = (parse_id(self.batch_id, "batch") or UUID(int=0)) if self.batch_id else None
+        """Return the filters without the page. A malformed id matches no batch."""
+        batch_id = (parse_id(self.batch_id, IdPrefix.BATCH) or UUID(int=0)) if self.batch_id else None
         return JobFilter(**self.model_dump(exclude={"limit", "cursor", "batch_id"}), batch_id=batch_id)
 
 
-@router.post("", status_code=202, summary="Submit a clip", **openapi.SUBMIT)
+@router.post(
+    "",
+    status_code=202,
+    summary="Submit a clip",
+    response_model=schemas.Job,
+    responses=_SUBMIT_RESPONSES,
+    openapi_extra=_SUBMIT_BODY,
+)
+@streams_body
 async def submit_job(
     request: Request,
     resources: ResourcesDep,
@@ -61,53 +119,58 @@ async def submit_job(
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = "",
 ) -> Response:
-    """Queues a job for the clip and answers at once. Poll `Location` until the job's status is final.
+    """Queue a job for a clip. Poll `Location` until the status of the job is final.
 
-    The clip comes with the request, or the request names where it is: a URL, an upload in pieces that is complete, or
-    the SHA-256 of a clip that a job of yours holds.
+    The clip is in the request, or the request names its source: a URL, a complete resumable upload, or the SHA-256 of
+    the clip of another job of yours.
 
     With `Prefer: wait=30` the answer is the finished job (200), if it ends within that time.
     """
-    async with resources.idempotency_claim(idempotency_key, writer.tenant) as claim:
-        job_id = await take_job(request, resources, writer, claim)
-    seconds = preferred_wait(prefer)
-    job = await resources.await_job(job_id, tenant=writer.tenant, seconds=seconds or 0)
-    return respond_submitted(request, present_job(*job), waited=seconds and min(seconds, resources.longest_wait))
+    job_id = await submit_request(request, resources, writer, idempotency_key)
+    wait_seconds = parse_preferred_wait(prefer)
+    wait = min(timedelta(seconds=wait_seconds or 0), resources.settings.wait_max)
+    snapshot = await resources.job_events.wait_for_end(job_id, tenant=writer.tenant, wait=wait)
+    return respond_new_job(request, snapshot, waited_seconds=wait.total_seconds() if wait_seconds is not None else None)
 
 
-@router.get("", summary="List jobs", response_model=job_schemas.JobPage)
+@router.get("", summary="List jobs", response_model=schemas.JobPage)
 def list_jobs(request: Request, session: SessionDep, reader: Reader, query: Annotated[JobQuery, Query()]) -> Response:
-    """Jobs, newest first. Deleted jobs are not listed."""
+    """List jobs, newest first. Deleted jobs are not listed."""
     before = decode_uuid(query.cursor)
     page = jobs.list_jobs(session, tenant=reader.tenant, where=query.as_filter(), before=before, limit=query.limit + 1)
     return respond_jobs(request, page, limit=query.limit)
 
 
-@router.get("/{job_id}", summary="Read a job", **openapi.READ_JOB)
+@router.get("/{job_id}", summary="Get a job", response_model=schemas.Job, responses=_READ_RESPONSES)
 async def get_job(
     request: Request,
     resources: ResourcesDep,
     reader: Reader,
     job_id: JobId,
-    wait: Annotated[
-        float, Query(ge=0, le=3600, description="Seconds to wait for the job's end; 60 are waited at most.")
-    ] = 0,
+    wait: Annotated[float, Query(ge=0, le=3600, description="Seconds to wait for the end of the job, at most 60.")] = 0,
 ) -> Response:
-    """The job with its progress, and its result once it has succeeded."""
-    return respond_job(request, present_job(*await resources.await_job(job_id, tenant=reader.tenant, seconds=wait)))
+    """Get a job with its progress, and with its result once it has succeeded."""
+    limit = min(timedelta(seconds=wait), resources.settings.wait_max)
+    return respond_job(
+        request, present_job(await resources.job_events.wait_for_end(job_id, tenant=reader.tenant, wait=limit))
+    )
 
 
-@router.get("/{job_id}/result", summary="Read a result", response_model=result_schemas.Result, **openapi.READ_RESULT)
+@router.get(
+    "/{job_id}/result", summary="Get a result", response_model=result_schemas.Result, responses=problems(404, 409, 410)
+)
 def get_result(session: SessionDep, reader: Reader, job_id: JobId) -> result_schemas.Result:
-    """The result alone; 409 `no_result` while there is none."""
+    """Get the result alone. Returns 409 `no_result` if there is none yet."""
     return result_schemas.Result.model_validate(jobs.get_result(session, job_id, tenant=reader.tenant).payload)
 
 
-@router.get("/{job_id}/frames", summary="Read frames", **openapi.READ_FRAMES)
+@router.get(
+    "/{job_id}/frames", summary="List frames", response_model=result_schemas.FramePage, responses=_FRAMES_RESPONSES
+)
 def list_frames(
     request: Request, session: SessionDep, reader: Reader, job_id: JobId, query: Annotated[PageQuery, Query()]
 ) -> Response:
-    """One row for each face in each sampled frame. `Accept` chooses JSON, `application/x-ndjson` or `text/csv`."""
+    """List one row per face in each sampled frame. `Accept` selects JSON, `application/x-ndjson` or `text/csv`."""
     after = decode_position(query.cursor, below=INTEGER)
     rows = jobs.list_frames(session, job_id, tenant=reader.tenant, after=after, limit=query.limit + 1)
     return respond_frames(request, rows, limit=query.limit)
@@ -115,10 +178,10 @@ def list_frames(
 
 @router.get(
     "/{job_id}/events",
-    summary="Follow a job",
+    summary="Stream the events of a job",
     response_class=EventSourceResponse,
-    responses=openapi.problems(404, 410),
-    dependencies=[Depends(check_job)],
+    responses=problems(404, 410),
+    dependencies=[Depends(require_job)],
 )
 async def follow_job(
     resources: ResourcesDep,
@@ -126,59 +189,66 @@ async def follow_job(
     job_id: JobId,
     last_event_id: Annotated[int, Header(ge=0, lt=2**63)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
-    """Server-sent events: each move of the job, from the first one or behind `Last-Event-ID`, and its progress.
+    """Stream server-sent events: each transition of the job after `Last-Event-ID`, and its progress.
 
     The stream ends with the job.
     """
-    async for event in resources.follow_job(job_id, tenant=reader.tenant, after=last_event_id):
+    async for event in resources.job_events.follow_job(job_id, tenant=reader.tenant, after=last_event_id):
         yield event
 
 
-@router.post("/{job_id}/feedback", status_code=201, summary="Say what a clip is", **openapi.FEEDBACK)
+@router.post("/{job_id}/feedback", status_code=201, summary="Add feedback", responses=problems(404, 410))
 def add_feedback(
     session: SessionDep, writer: Writer, job_id: JobId, body: feedback_schemas.FeedbackRequest
 ) -> feedback_schemas.Feedback:
-    """Keeps what a moderator decided, beside what was said before, and sends `job.feedback` to the webhooks."""
+    """Store a moderator's label in addition to earlier ones, and send `job.feedback` to the webhook endpoints."""
     return present_feedback(
         jobs.add_feedback(session, job_id, tenant=writer.tenant, key_id=writer.key_id, feedback=body)
     )
 
 
-@router.get("/{job_id}/feedback", summary="Read what was said", **openapi.FEEDBACK)
+@router.get("/{job_id}/feedback", summary="List feedback", responses=problems(404, 410))
 def list_feedback(session: SessionDep, reader: Reader, job_id: JobId) -> feedback_schemas.FeedbackList:
-    """All feedback on a job, in order."""
+    """List all feedback on a job, in order."""
     rows = jobs.list_feedback(session, job_id, tenant=reader.tenant)
     return feedback_schemas.FeedbackList(items=[present_feedback(row) for row in rows])
 
 
-@router.post("/{job_id}:cancel", summary="Cancel a job", response_model=job_schemas.Job, **openapi.CANCEL)
+@router.post("/{job_id}:cancel", summary="Cancel a job", response_model=schemas.Job, responses=problems(404, 409, 410))
 def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: JobId) -> Response:
-    """Ends a queued or running job at once; 409 `not_cancelable` where it has ended."""
+    """Cancel a queued or running job. Returns 409 `not_cancelable` if it has already ended."""
     jobs.cancel_job(session, job_id, tenant=writer.tenant)
-    return respond_job(request, present_job(*jobs.get_job(session, job_id, tenant=writer.tenant)))
+    return respond_job(request, present_job(jobs.get_job(session, job_id, tenant=writer.tenant)))
 
 
-@router.post("/{job_id}:reanalyze", status_code=202, summary="Look at a clip again", **openapi.REANALYZE)
+@router.post(
+    "/{job_id}:reanalyze",
+    status_code=202,
+    summary="Reanalyze a job",
+    response_model=schemas.Job,
+    responses=_REANALYZE_RESPONSES,
+)
 async def reanalyze_job(
     request: Request,
     resources: ResourcesDep,
     writer: Writer,
     job_id: JobId,
-    body: job_schemas.ReanalysisRequest,
+    body: schemas.ReanalysisRequest,
     *,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
-    """Makes a new job, `reanalysis_of` this one; the old result stays as it is.
+    """Create a new job, `reanalysis_of` this one. The old result stays as it is.
 
-    With a policy alone the answer is the finished job (200): its probabilities are judged anew. With a model the clip
-    is queued again, if it is still kept. Where the verdict differs, the webhooks get `job.verdict_changed`.
+    With a policy alone the answer is the finished job (200): the policy decides the stored probabilities. With a model
+    the clip is queued again, if it was not deleted. If the verdict differs, `job.verdict_changed` is sent.
     """
-    async with resources.idempotency_claim(idempotency_key, writer.tenant) as claim:
-        new_id = await submit(resources, writer, reanalyze, job_id, request=body, claim=claim)
-    return respond_submitted(request, present_job(*await resources.await_job(new_id, tenant=writer.tenant, seconds=0)))
+    submission = partial(reanalysis.reanalyze_job, job_id=job_id, request=body)
+    new_id = await submit(resources, writer, idempotency_key, submission)
+    snapshot = await resources.job_events.wait_for_end(new_id, tenant=writer.tenant, wait=timedelta(0))
+    return respond_new_job(request, snapshot)
 
 
-@router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=openapi.problems(404, 410))
+@router.delete("/{job_id}", status_code=204, summary="Delete a job", responses=problems(404, 410))
 def delete_job(session: SessionDep, resources: ResourcesDep, writer: Writer, job_id: JobId) -> None:
-    """Removes the clip, the frames and the result. Afterwards the job answers 410 `gone_deleted`."""
+    """Delete the clip, the frames and the result. Afterwards the job returns 410 `gone_deleted`."""
     jobs.delete_job(session, resources.storage, job_id, tenant=writer.tenant)

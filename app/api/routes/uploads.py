@@ -1,71 +1,95 @@
-"""The routes of uploads in pieces: begun with a key; the pieces go to a one-time URL, by the tus protocol 1.0."""
+"""Routes of resumable uploads: created with a key, then sent in chunks to a one-time URL (tus 1.0)."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
 
-from app.api import openapi
 from app.api.dependencies import ResourcesDep, SessionDep, Writer
-from app.api.ingest.tus import append_chunk
-from app.api.middleware.authentication import UPLOAD_URLS
+from app.api.ingest.limits import make_upload_rules, streams_body
+from app.api.ingest.tus import CHUNK_MEDIA_TYPE, append_chunk
+from app.api.openapi import COMMON_ERRORS, problems
 from app.api.path_ids import UploadId
-from app.api.presenters.uploads import _respond, _view, _view_begun, _view_url
+from app.api.paths import UPLOAD_URLS
+from app.api.presenters.uploads import present_new_upload, present_upload, present_upload_url, respond_offset
 from app.schemas import uploads as schemas
 from app.services import uploads
 
-_NOT_FOUND = openapi.problems(404)
-router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=openapi.COMMON_ERRORS)
-tus_router = APIRouter(prefix=UPLOAD_URLS.rstrip("/"), tags=["uploads"], responses=openapi.problems(400, 404, 503))
+router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=COMMON_ERRORS)
+tus_router = APIRouter(prefix=UPLOAD_URLS.rstrip("/"), tags=["uploads"], responses=problems(400, 404, 503))
+
 Secret = Annotated[str, Path(description="The last part of an upload URL.", max_length=100)]
+_OFFSET_HEADERS: dict[str, Any] = {
+    "Upload-Offset": {"description": "Number of bytes received.", "schema": {"type": "integer"}},
+    "Upload-Length": {"description": "Declared size of the clip.", "schema": {"type": "integer"}},
+}
+_OFFSET_RESPONSES = problems(415, 422) | {200: {"description": "The offset of the upload", "headers": _OFFSET_HEADERS}}
+_CHUNK_RESPONSES = problems(408, 409, 413, 415, 422, 507) | {
+    204: {"description": "The chunk is stored", "headers": _OFFSET_HEADERS}
+}
+_CHUNK_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {CHUNK_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary", "description": "The chunk."}}},
+    }
+}
 
 
-@router.post("", status_code=201, summary="Begin an upload in pieces", responses=openapi.problems(413, 507))
+@router.post("", status_code=201, summary="Create an upload", responses=problems(413, 507))
 def begin_upload(
     session: SessionDep, resources: ResourcesDep, writer: Writer, body: schemas.UploadRequest
 ) -> schemas.ClipUploadWithUrl:
-    """The pieces go to `upload_url`, which needs no key: give it to a browser, or to a machine with a poor line.
+    """Create a resumable upload. Chunks go to `upload_url`, which needs no key: a browser may use it.
 
-    Once all bytes are there, submit the clip with `{"source": {"upload_id": ...}}`.
+    When all bytes have arrived, submit the clip with `{"source": {"upload_id": ...}}`.
     """
     resources.rate_limiter.consume_bytes(writer, body.bytes)
-    rules = resources.upload_rules
-    begun = uploads.begin_upload(session, resources.storage, rules, tenant=writer.tenant, request=body)
-    return _view_begun(resources.storage, *begun)
+    rules = make_upload_rules(resources.settings)
+    created = uploads.begin_upload(session, resources.storage, rules, tenant=writer.tenant, request=body)
+    return present_new_upload(resources.storage, *created)
 
 
-@router.get("/{upload_id}", summary="Read an upload", responses=_NOT_FOUND)
+@router.get("/{upload_id}", summary="Get an upload", responses=problems(404))
 def get_upload(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> schemas.ClipUpload:
-    """How much of it is there."""
-    return _view(resources.storage, uploads.get_upload(session, upload_id, tenant=writer.tenant))
+    """Get the status of an upload and the number of received bytes."""
+    return present_upload(resources.storage, uploads.get_upload(session, upload_id, tenant=writer.tenant))
 
 
-@router.post("/{upload_id}:renew-url", summary="Replace the upload URL", responses=_NOT_FOUND)
+@router.post("/{upload_id}:renew-url", summary="Renew the upload URL", responses=problems(404))
 def renew_url(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> schemas.UploadUrl:
-    """The old one stops working; the upload goes on where it is."""
+    """Replace the upload URL. The old one becomes invalid; the received bytes are kept."""
     lifetime = resources.settings.upload_url_lifetime
-    return _view_url(*uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime))
+    return present_upload_url(*uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime))
 
 
-@router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=_NOT_FOUND)
+@router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=problems(404))
 def delete_upload(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> None:
-    """Jobs that were made of it keep the clip."""
+    """Delete an upload. Jobs that were created from it keep the clip."""
     uploads.delete_upload(session, resources.storage, upload_id, tenant=writer.tenant)
 
 
-@tus_router.head("/{secret}", summary="Ask how much has arrived", **openapi.ASK_OFFSET)
+@tus_router.head("/{secret}", summary="Get the upload offset", response_class=Response, responses=_OFFSET_RESPONSES)
 def get_offset(session: SessionDep, resources: ResourcesDep, secret: Secret) -> Response:
-    """`Upload-Offset` says where to go on."""
-    upload = uploads.complete(session, resources.storage, uploads.find_by_url(session, secret))
-    return _respond(resources.storage, upload, status_code=200)
+    """Return in `Upload-Offset` the byte at which to continue."""
+    found = uploads.get_upload_by_url(session, secret)
+    upload = uploads.complete_upload(session, resources.storage, found)
+    return respond_offset(resources.storage, upload, status_code=200)
 
 
-@tus_router.patch("/{secret}", status_code=204, summary="Send a piece", **openapi.SEND_CHUNK)
+@tus_router.patch(
+    "/{secret}",
+    status_code=204,
+    summary="Send a chunk",
+    response_class=Response,
+    responses=_CHUNK_RESPONSES,
+    openapi_extra=_CHUNK_BODY,
+)
+@streams_body
 async def send_chunk(
     request: Request,
     resources: ResourcesDep,
     secret: Secret,
-    upload_offset: Annotated[int, Header(ge=0, lt=2**50, description="Where the piece begins.")],
+    upload_offset: Annotated[int, Header(ge=0, lt=2**50, description="First byte of the chunk.")],
 ) -> Response:
-    """Appends to the clip. What arrived before a line broke is kept: ask with `HEAD`, then go on."""
+    """Append a chunk. If the connection breaks, received bytes are kept: read the offset with `HEAD` and continue."""
     upload = await append_chunk(request, resources, secret, offset=upload_offset)
-    return _respond(resources.storage, upload, status_code=204)
+    return respond_offset(resources.storage, upload, status_code=204)

@@ -10,7 +10,7 @@ from app.db.tables.audit import AuditEvent
 
 
 def list_audit_events(session: Session, *, tenant: str, before: int | None, limit: int) -> Sequence[AuditEvent]:
-    """What was changed, newest first."""
+    """Return audit events, newest first."""
     query = select(AuditEvent).where(AuditEvent.tenant == tenant)
     if before is not None:
         query = query.where(AuditEvent.id < before)
@@ -18,5 +18,5 @@ def list_audit_events(session: Session, *, tenant: str, before: int | None, limi
 
 
 def delete_audit_events(session: Session, *, older_than: timedelta) -> None:
-    """Forgets what was changed long ago."""
+    """Delete audit events that are older than a duration."""
     session.execute(delete(AuditEvent).where(AuditEvent.at < func.clock_timestamp() - older_than))

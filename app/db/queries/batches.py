@@ -14,18 +14,20 @@ _FINAL = [status for status in JobStatus if status.is_final]
 
 
 def find_batch(session: Session, batch_id: UUID, *, tenant: str) -> Batch | None:
-    """A batch by its id."""
+    """Return a batch of a tenant."""
     return session.scalars(select(Batch).where(Batch.id == batch_id, Batch.tenant == tenant)).one_or_none()
 
 
 def count_jobs(session: Session, batch_id: UUID) -> dict[JobStatus, int]:
-    """How many jobs of a batch have which status; those that were deleted count, too."""
+    """Count the jobs of a batch per status, including deleted ones."""
     query = select(Job.status, func.count().label("jobs")).where(Job.batch_id == batch_id).group_by(Job.status)
     return {row.status: row.jobs for row in session.execute(query)}
 
 
 def complete_batches(session: Session) -> Sequence[Batch]:
-    """Notes which batches have no job left that has not ended; another sweep that does the same finds none."""
-    runs = select(Job.id).where(Job.batch_id == Batch.id, Job.status.not_in(_FINAL)).exists()
-    statement = update(Batch).where(Batch.completed_at.is_(None), ~runs).values(completed_at=func.clock_timestamp())
+    """Mark and return the batches whose jobs have all ended. A concurrent call does not return the same batches."""
+    has_open_jobs = select(Job.id).where(Job.batch_id == Batch.id, Job.status.not_in(_FINAL)).exists()
+    statement = (
+        update(Batch).where(Batch.completed_at.is_(None), ~has_open_jobs).values(completed_at=func.clock_timestamp())
+    )
     return session.scalars(statement.returning(Batch)).all()

@@ -1,4 +1,4 @@
-"""The SQL of uploads, batches and idempotency keys. Like ``repositories``, it takes a session and never commits."""
+"""SQL of idempotency keys. Functions take a session and never commit."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -11,17 +11,25 @@ from app.db.tables.idempotency import IdempotencyKey
 
 
 def claim_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID, lock: timedelta) -> IdempotencyKey:
-    """The row of a key: with this token where it is new or its request is overdue, else as it is."""
+    """Claim a key and return its row. The row has this token if the key was unclaimed or its claim had expired.
+
+    Args:
+        session: Session of the caller.
+        tenant: Owner of the key.
+        key: The Idempotency-Key.
+        token: Token of this request.
+        lock: Duration of the claim.
+    """
     until = func.clock_timestamp() + lock
-    mine = upsert(IdempotencyKey).values(tenant=tenant, key=key, token=token, locked_until=until)
-    is_overdue = and_(
+    claim = upsert(IdempotencyKey).values(tenant=tenant, key=key, token=token, locked_until=until)
+    is_expired = and_(
         IdempotencyKey.job_id.is_(None),
         IdempotencyKey.batch_id.is_(None),
         IdempotencyKey.locked_until < func.clock_timestamp(),
     )
     session.execute(
-        mine.on_conflict_do_update(
-            index_elements=["tenant", "key"], set_={"token": token, "locked_until": until}, where=is_overdue
+        claim.on_conflict_do_update(
+            index_elements=["tenant", "key"], set_={"token": token, "locked_until": until}, where=is_expired
         )
     )
     row: IdempotencyKey = session.get_one(IdempotencyKey, (tenant, key))
@@ -29,7 +37,7 @@ def claim_idempotency_key(session: Session, *, tenant: str, key: str, token: UUI
 
 
 def find_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID) -> IdempotencyKey | None:
-    """The row of a key, locked, if this request has it in hand."""
+    """Return the row of a key, locked, if the request with this token still has the claim."""
     query = select(IdempotencyKey).where(
         IdempotencyKey.tenant == tenant, IdempotencyKey.key == key, IdempotencyKey.token == token
     )
@@ -37,5 +45,5 @@ def find_idempotency_key(session: Session, *, tenant: str, key: str, token: UUID
 
 
 def delete_idempotency_keys(session: Session, *, older_than: timedelta) -> None:
-    """Forgets keys that are too old for a client to repeat them."""
+    """Delete keys that are older than a duration."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < func.clock_timestamp() - older_than))

@@ -9,10 +9,10 @@ from app.db.tables.keys import ApiKey
 
 
 def find_key(session: Session, key_id: str) -> ApiKey | None:
-    """An API key by its id, whether it is still valid or not."""
+    """Return an API key, valid or not."""
     return session.get(ApiKey, key_id)
 
 
 def list_keys(session: Session) -> Sequence[ApiKey]:
-    """All API keys, of all tenants."""
+    """Return the API keys of all tenants."""
     return session.scalars(select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)).all()

@@ -1,4 +1,4 @@
-"""The SQL of keys, policies and the audit log. Like ``repositories``, it takes a session and never commits."""
+"""SQL of policies. Functions take a session and never commit."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -10,26 +10,26 @@ from app.db.tables.policies import Policy
 
 
 def add_policy(session: Session, policy: Policy) -> None:
-    """Adds a version of a policy, the next one of its name. Call it under ``repositories.lock``."""
-    known = select(func.max(Policy.version)).where(Policy.tenant == policy.tenant, Policy.name == policy.name)
-    policy.version = (session.execute(known).scalar_one() or 0) + 1
+    """Insert the next version of a policy. The caller holds an ``advisory_lock`` for the policy's name."""
+    newest = select(func.max(Policy.version)).where(Policy.tenant == policy.tenant, Policy.name == policy.name)
+    policy.version = (session.execute(newest).scalar_one() or 0) + 1
     session.add(policy)
     session.flush()
 
 
 def find_policy(session: Session, policy_id: UUID, *, tenant: str) -> Policy | None:
-    """A version of a policy by its id."""
+    """Return a version of a policy."""
     return session.scalars(select(Policy).where(Policy.id == policy_id, Policy.tenant == tenant)).one_or_none()
 
 
 def find_newest_policy(session: Session, name: str, *, tenant: str) -> Policy | None:
-    """The newest version of a policy."""
+    """Return the newest version of a policy."""
     query = select(Policy).where(Policy.tenant == tenant, Policy.name == name)
     return session.scalars(query.order_by(Policy.version.desc()).limit(1)).one_or_none()
 
 
 def list_policies(session: Session, *, tenant: str, before: UUID | None, limit: int) -> Sequence[Policy]:
-    """Versions of policies, newest first."""
+    """Return versions of policies, newest first."""
     query = select(Policy).where(Policy.tenant == tenant)
     if before is not None:
         query = query.where(Policy.id < before)

@@ -1,4 +1,4 @@
-"""The SQL of results, their frames and calibrations. Like ``repositories``, it takes a session and never commits."""
+"""SQL of results, their frames and calibrations. Functions take a session and never commit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, contains_eager
 
 from app.core.enums import RecommendedAction, Verdict
-from app.db.tables.jobs import Feedback, Job, format_job_id
+from app.core.ids import IdPrefix, format_id
+from app.db.tables.jobs import Feedback, Job
 from app.db.tables.results import Calibration, FrameScore, Result
 
 
 @dataclass(frozen=True, slots=True)
 class PastVerdict:
-    """What a job came to."""
+    """Verdict of a job with the values it was decided from."""
 
     job_id: str
     verdict: Verdict
@@ -27,7 +28,7 @@ class PastVerdict:
 
 
 def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
-    """The newest job of the same tenant whose result for the same bytes came from the same detector."""
+    """Return the newest job of the same tenant with a result for the same bytes and the same detector."""
     query = (
         select(Job)
         .join(Job.result)
@@ -39,12 +40,12 @@ def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) ->
             Result.detector_sha256 == detector_sha256,
         )
     )
-    # Locked, so that it is not deleted while its result is copied.
+    # Locked, so that the job is not deleted while its result is copied.
     return session.scalars(query.order_by(Job.id.desc()).limit(1).with_for_update(of=Job, read=True)).one_or_none()
 
 
 def copy_frames(session: Session, source: Job, target: Job) -> None:
-    """Gives a job the frames of another one."""
+    """Copy the frames of a job to another one."""
     frames = select(literal(target.id), FrameScore.position, FrameScore.payload)
     session.execute(
         insert(FrameScore).from_select(["job_id", "position", "payload"], frames.where(FrameScore.job_id == source.id))
@@ -52,32 +53,32 @@ def copy_frames(session: Session, source: Job, target: Job) -> None:
 
 
 def add_frames(session: Session, job: Job, frames: Sequence[dict[str, Any]]) -> None:
-    """Stores the frames of a job, in the order of the clip."""
+    """Insert the frames of a job, in the order of the clip."""
     rows = [{"job_id": job.id, "position": position, "payload": row} for position, row in enumerate(frames)]
     if rows:
         session.execute(insert(FrameScore), rows)
 
 
 def add_calibration(session: Session, *, sha256: str, payload: dict[str, Any]) -> None:
-    """Keeps a calibration, if it is not kept already."""
+    """Insert a calibration if it does not exist."""
     session.execute(upsert(Calibration).values(sha256=sha256, payload=payload).on_conflict_do_nothing())
 
 
 def get_calibration(session: Session, sha256: str) -> Calibration:
-    """The calibration of a result, which a foreign key holds."""
+    """Return the calibration of a result. It exists because of the foreign key."""
     stored: Calibration = session.get_one(Calibration, sha256)
     return stored
 
 
 def list_calibrations(session: Session) -> Sequence[Calibration]:
-    """All calibrations, the newest first."""
+    """Return all calibrations, newest first."""
     return session.scalars(select(Calibration).order_by(Calibration.created_at.desc())).all()
 
 
 def iterate_verdicts(
     session: Session, *, tenant: str, created_after: datetime | None, created_before: datetime | None, jobs_max: int
 ) -> Iterator[PastVerdict]:
-    """The verdicts of a tenant's jobs, newest first, without the rest of their results."""
+    """Yield the verdicts of a tenant's jobs, newest first, without the rest of their results."""
     probability = Result.payload["probability"].as_float()
     action = Result.payload["recommended_action"].as_string()
     query = (
@@ -92,12 +93,13 @@ def iterate_verdicts(
         query = query.where(Job.created_at > created_after)
     if created_before is not None:
         query = query.where(Job.created_at < created_before)
-    for job_id, verdict, sha256, found, advised in session.execute(query):
-        yield PastVerdict(format_job_id(job_id), verdict, sha256, found, RecommendedAction(advised))
+    for job_id, verdict, sha256, probability_of_job, action_of_job in session.execute(query):
+        public_id = format_id(IdPrefix.JOB, job_id)
+        yield PastVerdict(public_id, verdict, sha256, probability_of_job, RecommendedAction(action_of_job))
 
 
 def list_frames(session: Session, job_id: UUID, *, after: int | None, limit: int) -> Sequence[FrameScore]:
-    """Frames behind a position, in the order of the clip."""
+    """Return frames after a position, in the order of the clip."""
     query = select(FrameScore).where(FrameScore.job_id == job_id)
     if after is not None:
         query = query.where(FrameScore.position > after)
@@ -105,6 +107,6 @@ def list_frames(session: Session, job_id: UUID, *, after: int | None, limit: int
 
 
 def delete_result(session: Session, job_id: UUID) -> None:
-    """Removes the result, the frames, and what was said of the clip."""
+    """Delete the result, the frames and the feedback of a job."""
     for table in (FrameScore, Result, Feedback):
         session.execute(delete(table).where(table.job_id == job_id))

@@ -1,25 +1,23 @@
-"""Insert jobs and announce their transitions, in the caller's transaction."""
+"""SQL of transitions: the history of jobs, and the notification of requests that wait for one."""
 
-from sqlalchemy import event, func, select
-from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapper, Session
+from collections.abc import Sequence
+from uuid import UUID
 
-from app.db.queries import webhook_outbox
-from app.db.tables.jobs import Job, Transition
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.db.tables.jobs import Transition
 
 JOB_CHANNEL = "unmask_jobs"
-"""Postgres channel on which every transition is announced, with the job's id."""
+"""Postgres channel on which each transition is announced with the job's id."""
 
 
-@event.listens_for(Transition, "after_insert")
-def _announce_transition(_mapper: Mapper[Transition], connection: Connection, transition: Transition) -> None:
-    """Wakes the requests that wait for the job, and writes its webhook events: at the commit, or never."""
-    connection.execute(select(func.pg_notify(JOB_CHANNEL, str(transition.job_id))))
-    webhook_outbox.add_events_of_transition(connection, transition)
+def list_transitions(session: Session, job_id: UUID, *, after: int) -> Sequence[Transition]:
+    """Return the transitions of a job with a larger id than ``after``, in order."""
+    query = select(Transition).where(Transition.job_id == job_id, Transition.id > after)
+    return session.scalars(query.order_by(Transition.id)).all()
 
 
-def add_job(session: Session, job: Job) -> None:
-    """Inserts a queued job with the first line of its history."""
-    session.add(job)
-    session.flush()
-    session.add(Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
+def notify_waiters(session: Session, job_id: UUID) -> None:
+    """Notify requests that wait for a job. Postgres sends the notification at the commit."""
+    session.execute(select(func.pg_notify(JOB_CHANNEL, str(job_id))))

@@ -10,7 +10,7 @@ from app.db.tables.uploads import ClipUpload
 
 
 def find_upload(session: Session, upload_id: UUID, *, tenant: str, lock: bool = False) -> ClipUpload | None:
-    """An upload that has not expired, by its id."""
+    """Return an upload of a tenant that has not expired."""
     query = select(ClipUpload).where(
         ClipUpload.id == upload_id, ClipUpload.tenant == tenant, ClipUpload.expires_at > func.clock_timestamp()
     )
@@ -19,7 +19,7 @@ def find_upload(session: Session, upload_id: UUID, *, tenant: str, lock: bool = 
 
 
 def find_upload_by_url(session: Session, digest: bytes) -> ClipUpload | None:
-    """The upload whose one-time URL has this digest and is still valid."""
+    """Return the upload whose one-time URL has this digest and has not expired."""
     query = select(ClipUpload).where(
         ClipUpload.url_digest == digest, ClipUpload.url_expires_at > func.clock_timestamp()
     )
@@ -27,12 +27,12 @@ def find_upload_by_url(session: Session, digest: bytes) -> ClipUpload | None:
 
 
 def list_uploads(session: Session, upload_ids: Sequence[UUID], *, tenant: str) -> Sequence[ClipUpload]:
-    """These of a tenant's uploads."""
+    """Return the uploads of a tenant with these ids."""
     query = select(ClipUpload).where(ClipUpload.id.in_(upload_ids), ClipUpload.tenant == tenant)
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
 def list_expired_uploads(session: Session, *, limit: int) -> Sequence[ClipUpload]:
-    """Uploads whose time is over, locked."""
+    """Return expired uploads, locked."""
     query = select(ClipUpload).where(ClipUpload.expires_at <= func.clock_timestamp())
     return session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()

@@ -1,4 +1,4 @@
-"""All SQL of webhooks. Like ``repositories``, it takes a session and never commits."""
+"""SQL of webhook endpoints, events and deliveries. Functions take a session and never commit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,31 +19,31 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app.core.enums import EventType, WebhookJobs
-from app.db.queries.webhook_outbox import _hears
+from app.db.queries.webhook_outbox import is_subscribed_to
 from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 
-def list_others(session: Session, endpoint: WebhookEndpoint) -> Sequence[WebhookEndpoint]:
-    """The enabled endpoints for all jobs of the same tenant that want to hear that one was disabled."""
+def list_other_endpoints(session: Session, endpoint: WebhookEndpoint) -> Sequence[WebhookEndpoint]:
+    """Return the tenant's other enabled endpoints for all jobs that subscribe to ``endpoint.disabled``."""
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.tenant == endpoint.tenant,
         WebhookEndpoint.id != endpoint.id,
         WebhookEndpoint.jobs == WebhookJobs.ALL,
         WebhookEndpoint.disabled_at.is_(None),
-        _hears(EventType.ENDPOINT_DISABLED),
+        is_subscribed_to(EventType.ENDPOINT_DISABLED),
     )
     return session.scalars(query).all()
 
 
 def find_endpoint(session: Session, endpoint_id: UUID, *, tenant: str, lock: bool = False) -> WebhookEndpoint | None:
-    """An endpoint of a tenant; a lock lets events refer to it meanwhile."""
+    """Return an endpoint of a tenant. A lock still allows inserts of events that refer to it."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.tenant == tenant)
     return session.scalars(query.with_for_update(key_share=True) if lock else query).one_or_none()
 
 
 def list_endpoints(session: Session, *, tenant: str, after: UUID | None, limit: int) -> Sequence[WebhookEndpoint]:
-    """The endpoints of a tenant, the oldest first."""
+    """Return the endpoints of a tenant, oldest first."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.tenant == tenant)
     if after is not None:
         query = query.where(WebhookEndpoint.id > after)
@@ -51,33 +51,36 @@ def list_endpoints(session: Session, *, tenant: str, after: UUID | None, limit: 
 
 
 def add_endpoint(session: Session, endpoint: WebhookEndpoint) -> bool:
-    """Inserts an endpoint. False: the tenant has one with this URL."""
+    """Insert an endpoint. Returns False if the tenant already has one with this URL."""
     statement = _insert(endpoint).on_conflict_do_nothing()
     return session.execute(statement.returning(WebhookEndpoint.id)).scalar_one_or_none() is not None
 
 
 def find_or_add_endpoint(session: Session, endpoint: WebhookEndpoint) -> UUID:
-    """The id of the tenant's endpoint with this URL, which is inserted where there is none; nobody deletes it now."""
+    """Return the id of the tenant's endpoint with this URL; insert it if there is none.
+
+    It cannot be deleted until the end of the transaction.
+    """
     query = select(WebhookEndpoint.id).where(
         WebhookEndpoint.tenant == endpoint.tenant, WebhookEndpoint.url == endpoint.url
     )
-    # No stronger lock: jobs that end while this transaction lasts tell the same endpoint.
+    # A weak lock: jobs that end during this transaction insert events for the same endpoint.
     while True:
         session.execute(_insert(endpoint).on_conflict_do_nothing())
         found = session.execute(query.with_for_update(read=True, key_share=True)).scalar_one_or_none()
-        if found is not None:  # else the one that was in the way has just been deleted
+        if found is not None:  # None: the conflicting endpoint has just been deleted
             return found
 
 
 def _insert(endpoint: WebhookEndpoint) -> Insert:
-    """What is not set gets the default of its column."""
+    """Return the statement that inserts an endpoint. Unset fields get the defaults of their columns."""
     names = ("id", "tenant", "url", "description", "jobs", "events", "payload", "secret")
     values = {name: value for name in names if (value := getattr(endpoint, name)) is not None}
     return upsert(WebhookEndpoint).values(**values)
 
 
 def find_event(session: Session, event_id: UUID, *, tenant: str) -> WebhookEvent | None:
-    """An event of a tenant with its endpoint, the event locked."""
+    """Return an event of a tenant, locked, with its endpoint."""
     query = (
         select(WebhookEvent)
         .join(WebhookEvent.endpoint)
@@ -90,7 +93,7 @@ def find_event(session: Session, event_id: UUID, *, tenant: str) -> WebhookEvent
 def list_deliveries(
     session: Session, endpoint_id: UUID, *, before: int | None, limit: int
 ) -> Sequence[WebhookDelivery]:
-    """What was sent to an endpoint, newest first, with its event."""
+    """Return the deliveries to an endpoint with their events, newest first."""
     query = (
         select(WebhookDelivery)
         .join(WebhookDelivery.event)
@@ -104,7 +107,7 @@ def list_deliveries(
 
 @dataclass(frozen=True, slots=True)
 class DueEvent:
-    """An event that was claimed for delivery, with all that the delivery needs."""
+    """Event that was claimed for delivery, with its endpoint and job."""
 
     event: WebhookEvent
     endpoint: WebhookEndpoint
@@ -114,21 +117,21 @@ class DueEvent:
 def claim_due(
     session: Session, *, until: datetime, limit: int, per_endpoint: int, busy: Mapping[UUID, int]
 ) -> list[DueEvent]:
-    """Takes events whose delivery is due: nobody else gets them before ``until``.
+    """Claim events whose delivery is due, until the time ``until``.
 
     Args:
-        session: In a transaction.
-        until: When a delivery that nobody finished is due again.
-        limit: Most events.
-        per_endpoint: Most events of one endpoint, with those that are on their way.
-        busy: How many of an endpoint are on their way.
+        session: Session with an open transaction.
+        until: Expiry of the claim; a delivery without a recorded result is then due again.
+        limit: Maximum number of events.
+        per_endpoint: Maximum number of concurrent deliveries per endpoint, including those in progress.
+        busy: Number of deliveries in progress per endpoint.
     """
     rank = func.row_number().over(partition_by=WebhookEvent.endpoint_id, order_by=WebhookEvent.next_at)
     is_failing = WebhookEndpoint.failing_since.is_not(None)
-    # Endpoints that fail get one thread each, and the threads that the others leave: they may all be hanging.
+    # A failing endpoint gets one thread at most, after the others: all failing endpoints may be unresponsive.
     share = case((is_failing, 1), else_=per_endpoint)
-    on_their_way = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
-    place = (rank + on_their_way).label("place")
+    in_progress = case(dict(busy), value=WebhookEvent.endpoint_id, else_=0) if busy else literal(0)
+    place = (rank + in_progress).label("place")
     ranked = (
         select(WebhookEvent.id, place, share.label("share"))
         .join(WebhookEvent.endpoint)
@@ -139,7 +142,9 @@ def claim_due(
         select(WebhookEvent)
         .join(WebhookEvent.endpoint)
         .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= ranked.c.share)))
-        .where(WebhookEvent.next_at <= func.clock_timestamp())  # again: another dispatcher may have been faster
+        .where(
+            WebhookEvent.next_at <= func.clock_timestamp()
+        )  # again: another dispatcher may have claimed it meanwhile
         .order_by(is_failing, WebhookEvent.next_at)
         .limit(limit)
         .options(contains_eager(WebhookEvent.endpoint))
@@ -155,9 +160,9 @@ def claim_due(
 
 
 def find_claimed(session: Session, event_id: UUID, *, endpoint_id: UUID) -> WebhookEvent | None:
-    """An event with its endpoint, both locked; None where the endpoint was deleted meanwhile.
+    """Return an event with its endpoint, both locked; None if the endpoint was deleted.
 
-    The endpoint comes first: whoever disables it goes on to its events.
+    The endpoint is locked first, in the same order as in a transaction that disables it.
     """
     endpoint = select(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id).with_for_update(key_share=True)
     if session.scalars(endpoint).one_or_none() is None:
@@ -167,7 +172,7 @@ def find_claimed(session: Session, event_id: UUID, *, endpoint_id: UUID) -> Webh
 
 
 def stop_events(session: Session, endpoint_id: UUID) -> None:
-    """Nothing more is delivered to an endpoint."""
+    """Cancel all due deliveries to an endpoint."""
     session.execute(
         update(WebhookEvent)
         .where(WebhookEvent.endpoint_id == endpoint_id, WebhookEvent.next_at.is_not(None))
@@ -176,7 +181,7 @@ def stop_events(session: Session, endpoint_id: UUID) -> None:
 
 
 def requeue_undelivered(session: Session, endpoint_id: UUID, *, since: datetime) -> int:
-    """What was given up since then is due now; returns how many."""
+    """Make the failed events of an endpoint since a time due now; return their number."""
     statement = (
         update(WebhookEvent)
         .where(
@@ -191,19 +196,21 @@ def requeue_undelivered(session: Session, endpoint_id: UUID, *, since: datetime)
 
 
 def blank_events(session: Session, job_id: UUID) -> None:
-    """Takes what was said about a job's clip out of its events."""
+    """Remove the data from the events of a job."""
     session.execute(update(WebhookEvent).where(WebhookEvent.job_id == job_id).values(data=null()))
 
 
-def delete_old(session: Session, *, older_than: timedelta, limit: int) -> None:
-    """Removes events that are done, with their deliveries, and endpoints that jobs named and none names any more."""
-    is_old = func.clock_timestamp() - older_than
+def delete_old_events(session: Session, *, older_than: timedelta, limit: int) -> None:
+    """Delete finished events with their deliveries, and unused endpoints that only a job's ``webhook_url`` created."""
+    oldest_kept = func.clock_timestamp() - older_than
     events = (
-        select(WebhookEvent.id).where(WebhookEvent.created_at < is_old, WebhookEvent.next_at.is_(None)).limit(limit)
+        select(WebhookEvent.id)
+        .where(WebhookEvent.created_at < oldest_kept, WebhookEvent.next_at.is_(None))
+        .limit(limit)
     )
     session.execute(delete(WebhookEvent).where(WebhookEvent.id.in_(events)))
     has_events = select(WebhookEvent.id).where(WebhookEvent.endpoint_id == WebhookEndpoint.id).exists()
     idle = select(WebhookEndpoint.id).where(
-        WebhookEndpoint.jobs == WebhookJobs.NAMED, WebhookEndpoint.created_at < is_old, ~has_events
+        WebhookEndpoint.jobs == WebhookJobs.NAMED, WebhookEndpoint.created_at < oldest_kept, ~has_events
     )
     session.execute(delete(WebhookEndpoint).where(WebhookEndpoint.id.in_(idle.limit(limit))))

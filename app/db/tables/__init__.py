@@ -1,4 +1,4 @@
-"""All tables, imported together: relationships and foreign keys name tables of other modules."""
+"""All tables, imported together, because relationships and foreign keys refer to tables of other modules."""
 
 from app.db.tables import audit, batches, idempotency, jobs, keys, policies, results, uploads, webhooks
 

@@ -9,16 +9,16 @@ from app.db.engine import Base
 
 
 class AuditEvent(Base):
-    """Who changed what: written in the transaction of the change, never changed."""
+    """Record of one change: its actor, action and target. Written in the transaction of the change, never updated."""
 
     __tablename__ = "audit_events"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     tenant: Mapped[str] = mapped_column(index=True)
     actor: Mapped[str]
-    """The id of the API key, ``operator``, or the part of the service that did it by itself."""
+    """Id of the API key, ``operator``, or the name of the component that acted on its own."""
     action: Mapped[str]
     target: Mapped[str]
-    """The id of what was changed."""
+    """Id of the changed object."""
     request_id: Mapped[str | None]
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)

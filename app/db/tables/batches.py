@@ -7,6 +7,7 @@ from sqlalchemy import Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from app.core.ids import IdPrefix, format_id
 from app.db.engine import Base
 
 
@@ -20,9 +21,9 @@ class Batch(Base):
     tenant: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     completed_at: Mapped[datetime | None]
-    """When it was noticed that all jobs have ended, and told to the webhooks."""
+    """Time at which the sweeper found all jobs ended and emitted ``batch.completed``."""
 
     @property
     def public_id(self) -> str:
-        """The id that clients see."""
-        return f"batch_{self.id.hex}"
+        """Id that clients see."""
+        return format_id(IdPrefix.BATCH, self.id)

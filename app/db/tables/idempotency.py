@@ -1,4 +1,4 @@
-"""The tables of submissions: uploads that come in pieces, batches, idempotency keys."""
+"""Table of idempotency keys."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,18 +10,18 @@ from app.db.engine import Base
 
 
 class IdempotencyKey(Base):
-    """A key that a client sent with a submission: the same key makes no second job."""
+    """Idempotency-Key of a submission. A second request with the same key creates no second job."""
 
     __tablename__ = "idempotency_keys"
 
     tenant: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     token: Mapped[UUID]
-    """Of the request that has it in hand."""
+    """Token of the request that has claimed the key."""
     fingerprint: Mapped[str | None]
-    """Of what was submitted with it; None while that is on its way."""
+    """Fingerprint of the submission; None while its request is processed."""
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id", ondelete="CASCADE"))
     locked_until: Mapped[datetime]
-    """A request that has not ended by then never will."""
+    """Expiry of the claim. A request that has not ended by then is considered lost."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)

@@ -1,4 +1,4 @@
-"""The tables of jobs: transitions, results and what they were judged by, frames, feedback."""
+"""Tables of jobs, their transitions and feedback."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -9,23 +9,19 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from app.core.enums import NEXT_STATUSES, FailureCode, FeedbackLabel, JobStatus, Phase, Priority, Verdict
+from app.core.ids import IdPrefix, format_id
 from app.db.engine import Base, enum_column
 
 if TYPE_CHECKING:
     from app.db.tables.results import Result
 
 
-def format_job_id(job_id: UUID) -> str:
-    """The id that clients see."""
-    return f"job_{job_id.hex}"
-
-
 class IllegalTransitionError(Exception):
-    """A defect in the caller: the job cannot move from its status to that one."""
+    """Transition that ``NEXT_STATUSES`` does not allow: a defect of the caller."""
 
 
 class Job(Base):
-    """One request to judge one clip. The row is the truth; a message in Redis only carries its id."""
+    """Request to analyze one clip. This row is authoritative; a message in Redis is only a hint."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -37,41 +33,43 @@ class Job(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     tenant: Mapped[str] = mapped_column(index=True)
-    """Whose it is: nobody else learns that it exists."""
+    """Owner of the job. Other tenants cannot see that it exists."""
     status: Mapped[JobStatus] = mapped_column(enum_column(JobStatus), default=JobStatus.QUEUED)
     priority: Mapped[Priority] = mapped_column(enum_column(Priority), default=Priority.LIVE, server_default="live")
     turn_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    """Jobs are claimed in this order: when they came, plus the time for which a batch job lets others pass."""
+    """Sort key of the queue: the time of submission, plus ``batch_delay`` for batch jobs."""
     start_before: Mapped[datetime | None]
-    """A job that has not started by then expires."""
+    """Deadline; a job that has not started by then expires."""
     external_id: Mapped[str | None] = mapped_column(index=True)
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
-    """Name of the installed model that was asked for."""
+    """Name of the requested model; None selects the workers' default."""
     allow_reuse: Mapped[bool] = mapped_column(default=True, server_default=true())
-    """Whether a finished result for the same bytes will do."""
+    """True if the job may reuse a finished result for the same bytes."""
     deduplicated_from: Mapped[UUID | None]
-    """The job whose result this one was given."""
+    """Job whose result this one reuses."""
     webhook_endpoint_id: Mapped[UUID | None] = mapped_column(index=True)
-    """The endpoint that the job named. No foreign key: whoever deletes an endpoint must not wait for its jobs, which
-    wait for it when they tell of themselves."""
+    """Endpoint of the job's ``webhook_url``.
+
+    No foreign key: deleting an endpoint would deadlock with jobs that insert events for it.
+    """
     policy_id: Mapped[UUID | None] = mapped_column(ForeignKey("policies.id"))
-    """What turns probabilities into a verdict; None: the model's own thresholds."""
+    """Policy that decides the verdict; None selects the model's own thresholds."""
     batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id", ondelete="SET NULL"), index=True)
     reanalysis_of: Mapped[UUID | None]
-    """The job whose clip this one looks at again."""
+    """Job whose clip this one reanalyzes."""
     clip_name: Mapped[str | None]
     clip_url: Mapped[str | None]
-    """Where a worker gets the clip, and has got it once there is a SHA-256."""
+    """URL from which a worker fetches the clip; fetched once ``clip_sha256`` is set."""
     clip_sha256: Mapped[str | None] = mapped_column(index=True)
     clip_bytes: Mapped[int | None] = mapped_column(BigInteger)
     clip_deleted_at: Mapped[datetime | None]
-    """When the file was deleted; the result may outlive it."""
+    """Time at which the file was deleted; the result may be kept longer."""
 
     attempt: Mapped[int] = mapped_column(default=0)
-    """Number of the latest attempt; it fences off the writes of earlier ones."""
+    """Number of the latest attempt; the fence against writes of earlier ones."""
     lost_attempts: Mapped[int] = mapped_column(default=0)
-    """Attempts whose worker vanished; one that was asked to stop does not count."""
+    """Number of attempts with a lost worker. A worker that shut down regularly does not count."""
     lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     phase: Mapped[Phase | None] = mapped_column(enum_column(Phase))
@@ -94,22 +92,22 @@ class Job(Base):
 
     @property
     def public_id(self) -> str:
-        """The id that clients see."""
-        return format_job_id(self.id)
+        """Id that clients see."""
+        return format_id(IdPrefix.JOB, self.id)
 
     def move_to(self, status: JobStatus, *, at: datetime, worker: str | None = None) -> "Transition":
-        """Changes the status; the only place that does.
+        """Change the status. Only ``services.lifecycle`` calls this.
 
         Args:
             status: The next status.
-            at: The database's time.
-            worker: Who moved the job, where it was a worker.
+            at: The time of the database.
+            worker: Name of the worker, if one caused the transition.
 
         Returns:
-            The record of the move; the caller adds it to its session.
+            The transition; the caller adds it to its session.
 
         Raises:
-            IllegalTransitionError: The move is not in ``NEXT_STATUSES``.
+            IllegalTransitionError: ``NEXT_STATUSES`` does not allow the transition.
         """
         if status not in NEXT_STATUSES[self.status]:
             raise IllegalTransitionError(f"{self.public_id}: {self.status} -> {status}")
@@ -122,7 +120,7 @@ class Job(Base):
         return Transition(job_id=self.id, status=status, attempt=self.attempt, worker=worker, at=at)
 
     def mark_deleted(self, *, at: datetime) -> None:
-        """Leaves a tombstone: what the client said about the clip goes, the fact that there was a job stays."""
+        """Turn the job into a tombstone: remove the client's data, keep the fact that the job existed."""
         self.deleted_at = at
         self.clip_deleted_at = self.clip_deleted_at or at
         self.clip_name = self.clip_url = self.external_id = None
@@ -130,7 +128,7 @@ class Job(Base):
 
 
 class Transition(Base):
-    """One change of a job's status: append-only history."""
+    """Change of a job's status, in an append-only history."""
 
     __tablename__ = "transitions"
 
@@ -143,7 +141,7 @@ class Transition(Base):
 
 
 class Feedback(Base):
-    """What a person said of a clip: kept, never overwritten."""
+    """Label that a person gave a clip. Append-only: new feedback does not replace earlier feedback."""
 
     __tablename__ = "feedback"
 
@@ -153,5 +151,5 @@ class Feedback(Base):
     category: Mapped[str | None]
     note: Mapped[str | None]
     key_id: Mapped[str]
-    """The API key that it came with."""
+    """API key of the request."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

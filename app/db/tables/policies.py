@@ -1,4 +1,4 @@
-"""The tables of what a tenant has beside jobs: API keys, policies, a log of who changed what."""
+"""Table of policies."""
 
 from datetime import datetime
 from typing import Any
@@ -8,11 +8,12 @@ from sqlalchemy import UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 from uuid_utils.compat import uuid7
 
+from app.core.ids import IdPrefix, format_id
 from app.db.engine import Base
 
 
 class Policy(Base):
-    """A version of a policy; it never changes, so that a verdict can be explained for ever."""
+    """Version of a policy. Immutable, so that old verdicts remain explainable."""
 
     __tablename__ = "policies"
     __table_args__ = (UniqueConstraint("tenant", "name", "version"),)
@@ -21,16 +22,16 @@ class Policy(Base):
     tenant: Mapped[str]
     name: Mapped[str]
     version: Mapped[int]
-    """Counts from 1; jobs that name the policy get the newest."""
+    """Version number from 1. Jobs that select the policy by name get the newest version."""
     description: Mapped[str | None]
     suspicious_false_positive_rate: Mapped[float | None]
     manipulated_false_positive_rate: Mapped[float | None]
-    """None: the model's own thresholds."""
+    """False-positive rates of the thresholds; None selects the model's own thresholds."""
     actions: Mapped[dict[str, Any]]
-    """``policy_schemas.Actions`` as JSON."""
+    """``schemas.policies.Actions`` as JSON."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     @property
     def public_id(self) -> str:
-        """The id that clients see."""
-        return f"pol_{self.id.hex}"
+        """Id that clients see."""
+        return format_id(IdPrefix.POLICY, self.id)

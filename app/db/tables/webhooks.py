@@ -1,4 +1,4 @@
-"""The tables of webhooks: endpoints, events, deliveries."""
+"""Tables of webhook endpoints, events and deliveries."""
 
 from datetime import datetime
 from typing import Any
@@ -9,11 +9,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from uuid_utils.compat import uuid7
 
 from app.core.enums import EventType, WebhookJobs, WebhookPayload
+from app.core.ids import IdPrefix, format_id
 from app.db.engine import Base, enum_column
 
 
 class WebhookEndpoint(Base):
-    """Where a tenant wants to be told of its jobs."""
+    """URL to which a tenant's webhook events are delivered."""
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (UniqueConstraint("tenant", "url"),)
@@ -24,27 +25,27 @@ class WebhookEndpoint(Base):
     description: Mapped[str | None]
     jobs: Mapped[WebhookJobs] = mapped_column(enum_column(WebhookJobs), default=WebhookJobs.ALL)
     events: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
-    """Which types it gets; None: all."""
+    """Event types that the endpoint receives; None means all except ``job.progress``."""
     payload: Mapped[WebhookPayload] = mapped_column(enum_column(WebhookPayload), default=WebhookPayload.THIN)
     secret: Mapped[str]
-    """``whsec_...``; signing needs the secret itself, so no digest will do."""
+    """Secret ``whsec_...``. Stored in plain text, because signing requires it."""
     previous_secret: Mapped[str | None]
     previous_secret_until: Mapped[datetime | None]
-    """After a rotation both secrets sign until then."""
+    """Time until which both secrets sign after a rotation."""
     failing_since: Mapped[datetime | None]
-    """Since when no delivery has worked."""
+    """Time of the first failure since the last successful delivery."""
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     @property
     def public_id(self) -> str:
-        """The id that clients see."""
-        return f"we_{self.id.hex}"
+        """Id that clients see."""
+        return format_id(IdPrefix.WEBHOOK_ENDPOINT, self.id)
 
 
 class WebhookEvent(Base):
-    """What one endpoint is to be told: written in the transaction in which it happened, so it cannot be lost."""
+    """Event for one endpoint (transactional outbox): written in the transaction of the change, so it cannot be lost."""
 
     __tablename__ = "webhook_events"
     __table_args__ = (Index("ix_webhook_events_due", "next_at", postgresql_where=text("next_at IS NOT NULL")),)
@@ -53,13 +54,13 @@ class WebhookEvent(Base):
     endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), index=True)
     type: Mapped[EventType] = mapped_column(enum_column(EventType))
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
-    """Whom it is about, if it is about a job."""
+    """Job of the event, if it concerns one."""
     data: Mapped[dict[str, Any] | None]
-    """What it says beside what is told of the job."""
+    """Data of the event in addition to the description of the job."""
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Deliveries since it happened, or since it was replayed."""
+    """Number of deliveries since the creation or the last replay of the event."""
     next_at: Mapped[datetime | None]
-    """When the next delivery is due; None: there is none."""
+    """Time of the next delivery; None if no delivery is due."""
     delivered_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp(), index=True)
 
@@ -67,12 +68,12 @@ class WebhookEvent(Base):
 
     @property
     def public_id(self) -> str:
-        """The ``webhook-id`` of Standard Webhooks: the same at each delivery."""
-        return f"evt_{self.id.hex}"
+        """``webhook-id`` of Standard Webhooks, equal at each delivery."""
+        return format_id(IdPrefix.WEBHOOK_EVENT, self.id)
 
 
 class WebhookDelivery(Base):
-    """One HTTP request to an endpoint and what came of it: append-only log."""
+    """HTTP request to an endpoint and its outcome, in an append-only log."""
 
     __tablename__ = "webhook_deliveries"
 
@@ -81,7 +82,7 @@ class WebhookDelivery(Base):
     at: Mapped[datetime]
     status_code: Mapped[int | None]
     error: Mapped[str | None]
-    """Why there was no answer."""
+    """Reason for which there was no response."""
     seconds: Mapped[float]
 
     event: Mapped[WebhookEvent] = relationship(lazy="raise")

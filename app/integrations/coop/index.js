@@ -1,8 +1,8 @@
 /**
- * Unmask as an integration of ROOST Coop: two signals about the video of an item.
+ * Integration for ROOST Coop: two signals about the video of an item.
  *
  * The default export is a CoopIntegrationPlugin of @roostorg/types: a manifest, and createSignals(context). Each signal
- * submits the URL of the video and waits for the job; an Idempotency-Key makes both signals of an item share one job.
+ * submits the URL of the video and waits for the job. Both signals of an item share one job through an Idempotency-Key.
  */
 
 import { createHash } from 'node:crypto';
@@ -12,10 +12,10 @@ const PROBABILITY = 'UNMASK_PROBABILITY';
 const FLAGGED = 'UNMASK_FLAGGED';
 const WAIT_SECONDS = 30;
 const ATTEMPTS = 3;
-const SHARED_MILLISECONDS = 10 * 60 * 1000; // a failure that may pass is not asked for again before that
-const LONGEST_MILLISECONDS = 15 * 60 * 1000;
+const SHARED_MILLISECONDS = 10 * 60 * 1000; // signals of an item share a job, even a failed one, for so long
+const TIMEOUT_MILLISECONDS = 15 * 60 * 1000;
 
-const DOCS = 'The model card and the README that came with your Unmask say more.';
+const DOCS = 'See the model card and the README of your Unmask for details.';
 
 function section(id, title, value) {
   return { id, title, fields: [{ label: 'Summary', value: `${value} ${DOCS}` }] };
@@ -25,7 +25,7 @@ const manifest = {
   id: ID,
   name: 'Unmask',
   version: '0.1.0',
-  description: 'Tells whether the faces in a video are manipulated. Runs on your own machines.',
+  description: 'Detects face manipulation in videos. Runs on your own machines.',
   docsUrl: null,
   requiresConfig: true,
   configurationFields: [
@@ -35,7 +35,7 @@ const manifest = {
       required: true,
       inputType: 'text',
       placeholder: 'https://unmask.example.com',
-      description: 'Where your Unmask listens.',
+      description: 'Base URL of your Unmask API.',
     },
     {
       key: 'apiKey',
@@ -43,7 +43,7 @@ const manifest = {
       required: true,
       inputType: 'text',
       placeholder: 'umk_...',
-      description: 'Of "unmask keys create", with the scopes jobs:read and jobs:write.',
+      description: 'Created by "unmask keys create" with the scopes jobs:read and jobs:write.',
     },
     {
       key: 'policy',
@@ -51,7 +51,7 @@ const manifest = {
       required: false,
       inputType: 'text',
       placeholder: 'default',
-      description: 'What turns the probability into a verdict; see POST /v1/policies.',
+      description: 'Turns the probability into a verdict and an action; see POST /v1/policies.',
     },
   ],
   signalTypeIds: [PROBABILITY, FLAGGED],
@@ -64,7 +64,7 @@ const manifest = {
       section('annotationMethodology', 'Annotation', 'Labels are those of the data sets.'),
       section('performanceBenchmarks', 'Benchmarks', 'Measured on people and data sets that were not trained on.'),
       section('biasAndLimitations', 'Limitations', 'It misses many fakes of kinds that it has not seen; "authentic" is no proof.'),
-      section('implementationGuidance', 'Use', 'Route flagged items to moderators. Do not block by it alone.'),
+      section('implementationGuidance', 'Use', 'Route flagged items to moderators. Do not block by this signal alone.'),
       section('relevantLinks', 'Links', 'Your installation has its reference at /docs.'),
     ],
   },
@@ -72,7 +72,7 @@ const manifest = {
 
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-/** Sends a request; one that may be repeated is, until the time is over. */
+/** Sends a request and returns the body of the response. Repeats it after retryable errors until `end`. */
 async function ask(config, end, method, path, { body, headers = {} } = {}) {
   for (;;) {
     const response = await fetch(new URL(path, config.url), {
@@ -92,7 +92,7 @@ async function ask(config, end, method, path, { body, headers = {} } = {}) {
   }
 }
 
-/** The job of an item: the same for all signals that ask at about the same time, another one if that was deleted. */
+/** Returns the job of an item. Signals that run within SHARED_MILLISECONDS share it; a deleted job is replaced. */
 async function findJob(config, end, input, url) {
   const options = { external_id: input.contentId ?? null, policy: config.policy || null };
   const item = [input.orgId, input.contentId, config.policy, url, Math.floor(Date.now() / SHARED_MILLISECONDS)];
@@ -110,12 +110,13 @@ async function findJob(config, end, input, url) {
   return job;
 }
 
-async function judge(config, input) {
+/** Returns the succeeded job of an item with a verdict. Throws if there is none. */
+async function analyze(config, input) {
   const url = input.value?.value?.url;
   if (typeof url !== 'string') {
     throw new Error('Unmask: the item has no video with a URL.');
   }
-  const job = await findJob(config, Date.now() + LONGEST_MILLISECONDS, input, url);
+  const job = await findJob(config, Date.now() + TIMEOUT_MILLISECONDS, input, url);
   if (job.status !== 'succeeded') {
     throw new Error(`Unmask: the job is ${job.status}. ${job.failure?.message ?? job.detail ?? ''}`);
   }
@@ -138,7 +139,7 @@ function createSignal(context, type, displayName, description, scalarType, read)
     pricingStructure: { type: 'FREE' },
     eligibleInputs: ['VIDEO'],
     outputType,
-    getCost: () => 1000, // decoding a video: after all that is cheap
+    getCost: () => 1000, // decodes a video, so Coop should evaluate cheaper signals first
     needsMatchingValues: false,
     eligibleSubcategories: [],
     needsActionPenalties: false,
@@ -149,7 +150,7 @@ function createSignal(context, type, displayName, description, scalarType, read)
       if (!isConfigured(config)) {
         throw new Error('Unmask: set the URL and the API key in the settings of the integration.');
       }
-      return { outputType, score: read(await judge(config, input)) };
+      return { outputType, score: read(await analyze(config, input)) };
     },
     async getDisabledInfo(orgId) {
       return isConfigured(await context.getCredential(orgId))
@@ -172,7 +173,7 @@ function createSignals(context) {
     context,
     FLAGGED,
     'Unmask: flagged by the policy',
-    'True where the policy of Unmask advises to review or to block the video.',
+    'True if the policy of Unmask recommends to review or block the video.',
     'BOOLEAN',
     (job) => ['review', 'block'].includes(job.recommended_action),
   );

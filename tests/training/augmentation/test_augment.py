@@ -1,4 +1,4 @@
-"""Augmentations: one draw for a whole clip, alike for both classes, and each does what it says."""
+"""Augmentations: one draw per clip, and the effect of each degradation."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def crops() -> list[Image]:
     return [crop_face(speaker(index / 25), FACE, CropConfig()) for index in range(8)]
 
 
-def test_nothing_drawn_changes_nothing(crops: list[Image]) -> None:
+def test_default_degradation_changes_nothing(crops: list[Image]) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(degrade(crops, Degradation()), crops, strict=True))
 
 
@@ -43,7 +43,7 @@ def test_nothing_drawn_changes_nothing(crops: list[Image]) -> None:
         Degradation(h264_crf=36),
     ],
 )
-def test_each_degradation_changes_pixels_but_not_the_picture(crops: list[Image], degradation: Degradation) -> None:
+def test_degradation_changes_pixels_but_not_the_content(crops: list[Image], degradation: Degradation) -> None:
     for before, after in zip(crops, degrade(crops, degradation), strict=True):
         assert after.shape == before.shape
         assert after.dtype == np.uint8
@@ -56,12 +56,12 @@ def test_brightness_is_added_and_saturates() -> None:
     assert (bright == 255).all()
 
 
-def test_grey_keeps_its_colour_when_saturation_goes() -> None:
+def test_lower_saturation_keeps_grey() -> None:
     (grey,) = degrade([np.full((4, 4, 3), 90, np.uint8)], Degradation(saturation=0.2))
     assert np.abs(grey.astype(int) - 90).max() <= 1
 
 
-def test_stronger_h264_keeps_less(crops: list[Image]) -> None:
+def test_higher_crf_increases_the_error(crops: list[Image]) -> None:
     def error(crf: int) -> float:
         pairs = zip(compress_h264(crops, crf=crf), crops, strict=True)
         return float(np.mean([np.abs(a.astype(float) - b).mean() for a, b in pairs]))
@@ -69,7 +69,7 @@ def test_stronger_h264_keeps_less(crops: list[Image]) -> None:
     assert error(20) < error(30) < error(42)
 
 
-def test_noise_is_new_in_each_frame_and_the_same_again_from_its_seed(crops: list[Image]) -> None:
+def test_noise_differs_per_frame_and_repeats_with_its_seed(crops: list[Image]) -> None:
     still = [crops[0]] * 2
     first, again = (degrade(still, Degradation(noise_sigma=8, seed=3)) for _ in range(2))
     assert not np.array_equal(first[0], first[1])
@@ -79,23 +79,23 @@ def test_noise_is_new_in_each_frame_and_the_same_again_from_its_seed(crops: list
 def test_single_crops_never_get_video_compression() -> None:
     rng = np.random.default_rng(0)
     drawn = [sample_degradation(AugmentConfig(compression=1.0), rng, frames=1) for _ in range(50)]
-    assert all(item.h264_crf is None and item.jpeg_quality is not None for item in drawn)
+    assert all(degradation.h264_crf is None and degradation.jpeg_quality is not None for degradation in drawn)
     assert any(sample_degradation(AugmentConfig(compression=1.0), rng, frames=8).h264_crf for _ in range(50))
 
 
-def test_a_geometry_stays_within_its_limits() -> None:
+def test_sampled_geometry_stays_within_its_limits() -> None:
     rng, config = np.random.default_rng(0), AugmentConfig(rotation_degrees=15, box_jitter=0.1)
     drawn = [sample_geometry(config, rng) for _ in range(200)]
-    assert max(abs(item.roll_degrees) for item in drawn) <= 15
-    assert all(0.9 < item.scale < 1.11 and abs(item.shift[0]) <= 0.05 for item in drawn)
-    assert {item.flip for item in drawn} == {True, False}
+    assert max(abs(geometry.roll_degrees) for geometry in drawn) <= 15
+    assert all(0.9 < geometry.scale < 1.11 and abs(geometry.shift[0]) <= 0.05 for geometry in drawn)
+    assert {geometry.flip for geometry in drawn} == {True, False}
 
 
-def test_a_flip_mirrors_the_crop(crops: list[Image]) -> None:
+def test_flip_mirrors_the_crop(crops: list[Image]) -> None:
     assert np.array_equal(Geometry(flip=True).finish(crops[0]), crops[0][:, ::-1])
 
 
-def test_a_moved_face_keeps_its_middle_when_only_the_scale_changes() -> None:
+def test_scaled_face_keeps_its_centre() -> None:
     moved = Geometry(scale=1.2).move(FACE)
     assert moved.box.center == pytest.approx(FACE.box.center)
     assert moved.box.width == pytest.approx(1.2 * 224)

@@ -1,4 +1,4 @@
-"""Pseudo-fakes: changed inside of a mask, equal outside; steady over a clip, as a generator's output is."""
+"""Pseudo-fakes: changed inside of a mask, equal outside, with small changes over a clip."""
 
 from itertools import pairwise
 
@@ -15,8 +15,8 @@ from worker.detector.types import Box, Face, Floats
 FACE = Face(Box(208, 132, 224, 224), confidence=1.0)
 
 
-def landmarks(face: Face) -> Floats:
-    """An oval with eyes, brows, nose and lips where a face has them."""
+def make_landmarks(face: Face) -> Floats:
+    """Return an oval with eyes, brows, nose and lips at the positions of a face."""
     points = np.zeros((POINTS, 2), np.float32)
     places = {
         "oval": (0.5, 0.55, 0.38, 0.45),
@@ -29,16 +29,14 @@ def landmarks(face: Face) -> Floats:
     }
     for name, (x, y, half_width, half_height) in places.items():
         count = REGIONS[name].stop - REGIONS[name].start
-        rotation = np.linspace(0, 2 * np.pi, count, endpoint=False)
-        points[REGIONS[name]] = np.stack(
-            [x + half_width * np.sin(rotation), y - half_height * np.cos(rotation)], axis=-1
-        )
+        angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+        points[REGIONS[name]] = np.stack([x + half_width * np.sin(angles), y - half_height * np.cos(angles)], axis=-1)
     box = face.box
     return points * np.float32(box.width) + np.array([box.x, box.y], np.float32)
 
 
-def clip(count: int = 1, *, with_landmarks: bool = True) -> list[FaceImage]:
-    points = landmarks(FACE) if with_landmarks else None
+def make_clip(count: int = 1, *, with_landmarks: bool = True) -> list[FaceImage]:
+    points = make_landmarks(FACE) if with_landmarks else None
     return [FaceImage(speaker(index / 25), FACE, points) for index in range(count)]
 
 
@@ -53,8 +51,8 @@ def make_blend(**changes: object) -> Blend:
 
 @pytest.mark.parametrize("with_landmarks", [True, False])
 @pytest.mark.parametrize("region", list(BlendConfig().regions))
-def test_a_blend_changes_its_region_and_nothing_far_from_it(region: str, with_landmarks: bool) -> None:
-    (target,) = clip(with_landmarks=with_landmarks)
+def test_blend_changes_only_its_region(region: str, with_landmarks: bool) -> None:
+    (target,) = make_clip(with_landmarks=with_landmarks)
     (real,), (fake,) = blend_clip([target], [], make_blend(region=region))
     assert np.array_equal(real, target.image)
     difference = np.abs(fake.astype(int) - real).max(-1)
@@ -66,15 +64,15 @@ def test_a_blend_changes_its_region_and_nothing_far_from_it(region: str, with_la
     assert difference[~outside].max() > 10
 
 
-def test_where_the_surroundings_change_the_real_side_has_them_too() -> None:
-    (target,) = clip()
+def test_changed_surroundings_are_in_the_real_too() -> None:
+    (target,) = make_clip()
     (real,), (fake,) = blend_clip([target], [], make_blend(changes_source=False))
     assert np.abs(real.astype(int) - target.image).mean() > 3
     assert np.array_equal(real[:40, :40], fake[:40, :40])
 
 
-def test_a_blend_over_a_clip_is_steady_but_not_frozen() -> None:
-    still = clip() * 8
+def test_blend_changes_little_between_frames() -> None:
+    still = make_clip() * 8
     _, fakes = blend_clip(still, [], make_blend())
     steps = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(fakes)]
     whole = np.abs(fakes[0].astype(int) - still[0].image).mean()
@@ -82,26 +80,25 @@ def test_a_blend_over_a_clip_is_steady_but_not_frozen() -> None:
     assert max(steps) < whole
 
 
-def test_a_swap_brings_the_other_face_and_leaves_the_hair() -> None:
-    (target,) = clip()
-    stranger = FaceImage(np.ascontiguousarray(target.image[:, :, ::-1]), FACE, landmarks(FACE))
-    _, (fake,) = blend_clip([target], [stranger], make_blend(kind="swap", change=Degradation()))
+def test_swap_replaces_the_face_and_keeps_the_hair() -> None:
+    (target,) = make_clip()
+    donor = FaceImage(np.ascontiguousarray(target.image[:, :, ::-1]), FACE, make_landmarks(FACE))
+    _, (fake,) = blend_clip([target], [donor], make_blend(kind="swap", change=Degradation()))
     middle = fake[230:250, 310:330].astype(int)
     assert (
-        np.abs(middle - stranger.image[230:250, 310:330]).mean()
-        < np.abs(middle - target.image[230:250, 310:330]).mean()
+        np.abs(middle - donor.image[230:250, 310:330]).mean() < np.abs(middle - target.image[230:250, 310:330]).mean()
     )
     assert np.array_equal(fake[:60], target.image[:60])
 
 
-def test_a_swap_without_donor_is_a_self_blend() -> None:
-    (target,) = clip()
+def test_swap_without_donor_becomes_a_self_blend() -> None:
+    (target,) = make_clip()
     _, (fake,) = blend_clip([target], [], make_blend(kind="swap"))
     assert np.abs(fake.astype(int) - target.image).max() > 10
 
 
-def test_matched_colours_are_nearer_to_what_they_cover() -> None:
-    (target,) = clip()
+def test_matched_colours_are_closer_to_the_covered_area() -> None:
+    (target,) = make_clip()
     results = [
         blend_clip([target], [], make_blend(match_colours=share, shift=(0.0, 0.0), scale=1.0, rotation_degrees=0.0))[1][
             0
@@ -112,13 +109,13 @@ def test_matched_colours_are_nearer_to_what_they_cover() -> None:
     assert matched < plain
 
 
-def test_a_blend_follows_from_its_seed() -> None:
+def test_blend_repeats_with_its_seed() -> None:
     blend = sample_blend(BlendConfig(), np.random.default_rng(5))
-    first, again = (blend_clip(clip(3), clip(1), blend)[1] for _ in range(2))
+    first, again = (blend_clip(make_clip(3), make_clip(1), blend)[1] for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_every_kind_and_region_is_drawn() -> None:
+def test_sample_blend_draws_every_kind_and_region() -> None:
     rng = np.random.default_rng(0)
     drawn = [sample_blend(BlendConfig(), rng) for _ in range(400)]
     assert {blend.kind for blend in drawn} == {"self", "swap"}

@@ -1,4 +1,4 @@
-"""The data sets' own folders, as synthetic trees of the same names."""
+"""Layouts of data sets, as synthetic folders."""
 
 import json
 from collections import Counter
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from training.data.extract import check_splits
-from training.data.layouts import LayoutError, balance, find_clips
-from training.data.manifest import FailureRow, ManifestError
+from training.data.layouts import LayoutError, balance_clips, list_clips
+from training.data.manifest import FailureRow
 
 
 def touch(root: Path, *names: str) -> None:
@@ -35,8 +35,8 @@ def ffpp(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("compression", ["c23", "c40"])
-def test_faceforensics_follows_its_official_lists(ffpp: Path, compression: str) -> None:
-    clips = find_clips(ffpp, f"ffpp-{compression}").clips
+def test_faceforensics_clips_get_the_official_splits(ffpp: Path, compression: str) -> None:
+    clips = list_clips(ffpp, f"ffpp-{compression}").clips
     assert Counter((clip.split, clip.label) for clip in clips) == {
         (split, label): 2 if label == 0 else 4 for split in ("train", "val", "test") for label in (0, 1)
     }
@@ -46,8 +46,8 @@ def test_faceforensics_follows_its_official_lists(ffpp: Path, compression: str) 
     check_splits(clips)
 
 
-def test_balance_keeps_as_many_of_each_label(ffpp: Path) -> None:
-    kept = balance(find_clips(ffpp, "ffpp-c23").clips)
+def test_balance_clips_keeps_equally_many_of_each_label(ffpp: Path) -> None:
+    kept = balance_clips(list_clips(ffpp, "ffpp-c23").clips)
     assert set(Counter((clip.split, clip.label) for clip in kept).values()) == {2}
 
 
@@ -62,74 +62,67 @@ def celeb_df(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_celeb_df_by_its_official_list(celeb_df: Path) -> None:
-    clips = find_clips(celeb_df, "celeb-df-official").clips
+def test_celeb_df_official_tests_on_its_list(celeb_df: Path) -> None:
+    clips = list_clips(celeb_df, "celeb-df-official").clips
     tested = {f"{clip.path.parent.name}/{clip.path.name}" for clip in clips if clip.split == "test"}
     assert tested == {"YouTube-real/00003.mp4", "Celeb-synthesis/id1_id2_0000.mp4", "Celeb-real/id1_0000.mp4"}
     assert Counter(clip.label for clip in clips) == {0: 70, 1: 870}
     check_splits(clips)
 
 
-def test_celeb_df_with_nobody_on_two_sides(celeb_df: Path) -> None:
-    clips = find_clips(celeb_df, "celeb-df-disjoint").clips
+def test_celeb_df_disjoint_has_each_person_in_one_split(celeb_df: Path) -> None:
+    clips = list_clips(celeb_df, "celeb-df-disjoint").clips
     check_splits(clips)
-    sides: dict[str, set[str]] = {}
+    splits_of_person: dict[str, set[str]] = {}
     for clip in clips:
         for person in clip.path.stem.split("_")[:-1]:
             if clip.split != "unused":
-                sides.setdefault(person, set()).add(clip.split)
-    assert all(len(splits) == 1 for splits in sides.values())
+                splits_of_person.setdefault(person, set()).add(clip.split)
+    assert all(len(splits) == 1 for splits in splits_of_person.values())
     counts = Counter((clip.split, clip.label) for clip in clips)
     assert all(counts[split, label] > 0 for split in ("train", "val", "test") for label in (0, 1))
 
 
-def test_dfdc_reads_its_parts_and_lists_what_has_no_label(tmp_path: Path) -> None:
+def test_dfdc_parts_get_splits_and_unlabelled_clips_are_failures(tmp_path: Path) -> None:
     for part in range(10):
         folder = f"dfdc_train_part_{part}"
         touch(tmp_path, f"{folder}/real{part}.mp4", f"{folder}/fake{part}.mp4")
-        facts: dict[str, dict[str, str]] = {
+        metadata: dict[str, dict[str, str]] = {
             f"real{part}.mp4": {"label": "REAL", "split": "train"},
             f"fake{part}.mp4": {"label": "FAKE", "split": "train", "original": f"real{part}.mp4"},
         }
         if part == 0:
-            facts["odd.mp4"] = {"label": "PERHAPS"}
-        (tmp_path / folder / "metadata.json").write_text(json.dumps(facts))
+            metadata["odd.mp4"] = {"label": "PERHAPS"}
+        (tmp_path / folder / "metadata.json").write_text(json.dumps(metadata))
     touch(tmp_path, "test/t.mp4")
     (tmp_path / "test" / "metadata.json").write_text(json.dumps({"t.mp4": {"is_fake": 1}}))
-    found = find_clips(tmp_path, "dfdc")
-    assert {clip.path.parent.name for clip in found.clips if clip.split == "val"} == {
+    listing = list_clips(tmp_path, "dfdc")
+    assert {clip.path.parent.name for clip in listing.clips if clip.split == "val"} == {
         f"dfdc_train_part_{n}" for n in (4, 9)
     }
-    assert [clip.path.name for clip in found.clips if clip.split == "test"] == ["t.mp4"]
-    assert all(clip.group == f"dfdc-real{clip.path.parent.name[-1]}" for clip in found.clips if clip.split != "test")
-    assert [(failure.clip, failure.code) for failure in found.failures] == [("dfdc_train_part_0/odd.mp4", "bad_row")]
-    check_splits(found.clips)
+    assert [clip.path.name for clip in listing.clips if clip.split == "test"] == ["t.mp4"]
+    assert all(clip.group == f"dfdc-real{clip.path.parent.name[-1]}" for clip in listing.clips if clip.split != "test")
+    assert [(failure.clip, failure.code) for failure in listing.failures] == [("dfdc_train_part_0/odd.mp4", "bad_row")]
+    check_splits(listing.clips)
 
 
-def test_a_csv_lists_its_bad_rows_and_goes_on(tmp_path: Path) -> None:
+def test_csv_with_bad_rows_lists_them_as_failures(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4", "b.mp4")
     listed = tmp_path / "videos.csv"
     listed.write_text(
         "path,label,split,person\na.mp4,real,train,p\n,fake,train,\nb.mp4,perhaps,val,\nb.mp4,fake,val,q\n"
     )
-    found = find_clips(listed, "csv")
-    assert [(clip.path.name, clip.label, clip.split, clip.person) for clip in found.clips] == [
+    listing = list_clips(listed, "csv")
+    assert [(clip.path.name, clip.label, clip.split, clip.person) for clip in listing.clips] == [
         ("a.mp4", 0, "train", "p"),
         ("b.mp4", 1, "val", "q"),
     ]
-    assert [failure.clip for failure in found.failures] == ["line 3", "b.mp4"]
-    assert all(isinstance(failure, FailureRow) and failure.code == "bad_row" for failure in found.failures)
-
-
-def test_a_csv_whose_split_tears_a_person_apart_is_refused_by_name(tmp_path: Path) -> None:
-    touch(tmp_path, "a.mp4", "b.mp4")
-    (tmp_path / "v.csv").write_text("path,label,split,person\na.mp4,real,train,p\nb.mp4,fake,val,p\n")
-    with pytest.raises(ManifestError, match="person p: train, val"):
-        check_splits(find_clips(tmp_path / "v.csv", "csv").clips)
+    assert [failure.clip for failure in listing.failures] == ["line 3", "b.mp4"]
+    assert all(isinstance(failure, FailureRow) and failure.code == "bad_row" for failure in listing.failures)
 
 
 @pytest.mark.parametrize(
-    ("layout", "said"),
+    ("layout", "message"),
     [
         ("plain", "no videos"),
         ("ffpp-c23", "train.json is missing"),
@@ -137,6 +130,6 @@ def test_a_csv_whose_split_tears_a_person_apart_is_refused_by_name(tmp_path: Pat
         ("celeb-df-official", "List_of"),
     ],
 )
-def test_a_folder_that_is_laid_out_otherwise_says_what_is_missing(tmp_path: Path, layout: str, said: str) -> None:
-    with pytest.raises(LayoutError, match=said):
-        find_clips(tmp_path, layout)
+def test_folder_of_another_layout_raises_with_the_missing_name(tmp_path: Path, layout: str, message: str) -> None:
+    with pytest.raises(LayoutError, match=message):
+        list_clips(tmp_path, layout)

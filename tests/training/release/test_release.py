@@ -1,4 +1,4 @@
-"""A release is refused unless the model is calibrated, equal on both engines, and described by its own report."""
+"""Release of a model: contents of the directory, refused models and reports."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from tests.support.models import TINY, make_model
-from training.release.release import ReleaseError, compare_engines, release
+from training.release.release import ReleaseError, compare_engines, release_model
 from worker.detector.config import ScoringConfig
-from worker.detector.model.manifest import Manifest, load_manifest, verify_files
+from worker.detector.model.manifest import Manifest, load_model_manifest, verify_files
 
 CALIBRATED = TINY.model_copy(
     update={
@@ -42,12 +42,12 @@ def write_report(path: Path, manifest: Manifest, **changes: Any) -> Path:
     return path
 
 
-def test_a_released_directory_is_whole_and_tells_its_figures(model: Path, tmp_path: Path) -> None:
-    report = write_report(tmp_path / "report.json", load_manifest(model))
+def test_released_directory_is_complete_and_has_its_metrics(model: Path, tmp_path: Path) -> None:
+    report = write_report(tmp_path / "report.json", load_model_manifest(model))
     notes = tmp_path / "notes.md"
     notes.write_text("## Failure cases\n\nBeards.")
-    released = release(model, tmp_path / "out", name="mine", version="1.2.3", report=report, notes=notes)
-    assert load_manifest(tmp_path / "out") == released
+    released = release_model(model, tmp_path / "out", name="mine", version="1.2.3", report=report, notes=notes)
+    assert load_model_manifest(tmp_path / "out") == released
     verify_files(tmp_path / "out", released)
     assert released.metrics["datasets"]["set"]["clip"]["auc"]["value"] == 0.9
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
@@ -55,27 +55,27 @@ def test_a_released_directory_is_whole_and_tells_its_figures(model: Path, tmp_pa
     assert "Beards." in card
     assert compare_engines(tmp_path / "out", released) < 1e-4
     with pytest.raises(ReleaseError, match="never changed"):
-        release(model, tmp_path / "out", name="mine", version="1.2.4", report=None, notes=None)
+        release_model(model, tmp_path / "out", name="mine", version="1.2.4", report=None, notes=None)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"model": {"weights_sha256": "0" * 64, "scoring": {}}}, "other weights"),
         ({"rows": "all"}, "trained on"),
         ({"rows": "unchecked"}, "trained on"),
     ],
 )
-def test_a_report_about_something_else_is_refused(
-    model: Path, tmp_path: Path, changes: dict[str, Any], said: str
+def test_report_of_other_weights_or_rows_raises(
+    model: Path, tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    report = write_report(tmp_path / "report.json", load_manifest(model), **changes)
-    with pytest.raises(ReleaseError, match=said):
-        release(model, tmp_path / "out", name="mine", version="1", report=report, notes=None)
+    report = write_report(tmp_path / "report.json", load_model_manifest(model), **changes)
+    with pytest.raises(ReleaseError, match=message):
+        release_model(model, tmp_path / "out", name="mine", version="1", report=report, notes=None)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_is_not_calibrated_is_refused(tmp_path: Path) -> None:
+def test_uncalibrated_model_raises(tmp_path: Path) -> None:
     make_model(tmp_path / "model", TINY)
     with pytest.raises(ReleaseError, match="calibrate"):
-        release(tmp_path / "model", tmp_path / "out", name="mine", version="1", report=None, notes=None)
+        release_model(tmp_path / "model", tmp_path / "out", name="mine", version="1", report=None, notes=None)

@@ -1,4 +1,4 @@
-"""The one definition of a face crop, for training and serving; and its quality."""
+"""Face crops and their quality: one definition for training and serving."""
 
 import math
 
@@ -13,18 +13,18 @@ _OVERSAMPLING_MAX = 16
 
 
 def crop_face(image: Image, face: Face, config: CropConfig) -> Image:
-    """Cuts a square around a face, upright, antialiased; beyond the image's edge it is mirrored.
+    """Cut an upright, antialiased square around a face. Outside the image, pixels are mirrored at its edge.
 
     Args:
         image: (H, W, 3) uint8.
-        face: Where, in pixels of the image.
+        face: Face box and roll, in pixels of the image.
         config: Scale and size of the crop.
 
     Returns:
         (S, S, 3) uint8.
     """
     side_px = max(face.box.width * config.scale, 1.0)
-    # First sampled at about the image's own resolution, then averaged down: no pixel is skipped.
+    # Sample at about the resolution of the image, then average down: direct sampling would skip pixels.
     oversampling = min(max(round(side_px / config.size_px), 1), _OVERSAMPLING_MAX)
     canvas_px = config.size_px * oversampling
     angle = math.radians(face.roll_degrees if config.upright else 0.0)
@@ -50,10 +50,10 @@ def crop_face(image: Image, face: Face, config: CropConfig) -> Image:
 
 
 def make_crop(frame: Frame, face: Face, crop: CropConfig, limits: FaceConfig) -> FaceCrop:
-    """A face with its crop and its quality; ``unusable`` says why the classifier must not see it."""
+    """Return the crop of a face with its quality. ``unusable`` is the reason to withhold it from the classifier."""
     image = crop_face(frame.image, face, crop)
     luma = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    # Divided by the contrast, or a dark face would count as a blurred one.
+    # Divided by the contrast: otherwise a dark face would count as a blurred one.
     sharpness = float(cv2.Laplacian(luma, cv2.CV_64F).var() / max(luma.var(), 1.0))
     brightness = float(luma.mean())
     unusable = None

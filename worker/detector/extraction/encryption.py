@@ -1,4 +1,4 @@
-"""Tells whether an MP4 is encrypted (ISO/IEC 23001-7): some decoders turn it into noise without an error."""
+"""Detection of encrypted MP4 files (ISO/IEC 23001-7). Some decoders turn them into noise without an error."""
 
 import struct
 from typing import BinaryIO
@@ -6,11 +6,11 @@ from typing import BinaryIO
 _MOOV_MAX_BYTES = 64 * 2**20
 _BOXES_MAX = 10_000
 _ENCRYPTED_VIDEO = (b"encv", b"sinf")
-"""A protected video sample entry, and the box that says how it is protected."""
+"""Names of a protected video sample entry and of the box with its protection scheme."""
 
 
 def is_encrypted(file: BinaryIO) -> bool:
-    """True where the movie box (ISO/IEC 14496-12) describes protected video. Leaves the file at its start."""
+    """Return True if the movie box (ISO/IEC 14496-12) describes protected video. Leaves the file at its start."""
     try:
         moov = _find_moov(file)
     finally:

@@ -1,4 +1,4 @@
-"""MediaPipe BlazeFace, full range: a frame becomes faces."""
+"""Face detection with MediaPipe BlazeFace, full range."""
 
 import math
 from importlib.resources import files
@@ -8,11 +8,14 @@ from mediapipe.tasks.python import BaseOptions, vision
 
 from worker.detector.types import Box, Face, Frame
 
-_RIGHT_EYE, _LEFT_EYE = 0, 1  # order of MediaPipe's keypoints; the person's right eye is left in the image
+_RIGHT_EYE, _LEFT_EYE = 0, 1  # order of MediaPipe's keypoints; the person's right eye is on the left of the image
 
 
 class FaceDetector:
-    """Finds faces in frames. Not thread-safe; looks up a host of its maker unless sockets are denied to it."""
+    """Detector of faces in frames. Not thread-safe.
+
+    MediaPipe resolves a host name of its vendor unless sockets are denied.
+    """
 
     def __init__(self, *, confidence_min: float) -> None:
         model = files("worker").joinpath("weights/face_detection_full_range_sparse.tflite").read_bytes()
@@ -24,8 +27,8 @@ class FaceDetector:
             )
         )
 
-    def find(self, frame: Frame) -> list[Face]:
-        """The faces of a frame, the largest first; boxes are square."""
+    def detect_faces(self, frame: Frame) -> list[Face]:
+        """Return the faces of a frame, the largest first. Boxes are square."""
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=frame.image)
         height, width = frame.image.shape[:2]
         faces = []
@@ -43,5 +46,5 @@ class FaceDetector:
         return sorted(faces, key=lambda face: -face.box.width)
 
     def close(self) -> None:
-        """Frees the graph; without it the interpreter may complain at exit."""
+        """Release the graph. Otherwise the interpreter may report errors at exit."""
         self._detector.close()

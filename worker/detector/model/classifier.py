@@ -1,4 +1,4 @@
-"""The network: EfficientNet per face crop, a Transformer over the frames, a logit per frame and one per sequence."""
+"""Network: EfficientNet per face crop, Transformer over the frames, one logit per frame and one per sequence."""
 
 import math
 
@@ -9,13 +9,17 @@ from torch import Tensor, nn
 from worker.detector.config import ClassifierConfig
 
 _TIME_SCALE_SECONDS = 64.0
-"""Longest period of the positional encoding; the shortest is that of two neighbouring frames."""
+"""Half of the longest period of the positional encoding."""
 _TIME_STEP_SECONDS = 1 / 30
+"""Half of the shortest period: the interval between two neighbouring frames."""
 _ACTIVATIONS = {"relu6": nn.ReLU6, "silu": nn.SiLU}
 
 
 class Classifier(nn.Module):
-    """Face crops to logits, positive is fake. The Transformer adds a correction to the mean of the frame logits."""
+    """Network from face crops to logits, positive is fake.
+
+    The Transformer adds a correction to the mean of the frame logits.
+    """
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
@@ -41,25 +45,25 @@ class Classifier(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(config.width, 1),
         )
-        # The correction starts at zero: the Transformer has to earn its place.
+        # The correction starts at zero, so an untrained Transformer does not disturb the mean.
         for parameter in self.sequence_head[-1].parameters():
             nn.init.zeros_(parameter)
 
     def features(self, crops: Tensor) -> Tensor:
-        """Normalised crops (N, 3, S, S) float32 -> features (N, F)."""
+        """Return the features (N, F) of normalised crops (N, 3, S, S) float32."""
         normalised: Tensor = self.norm(self.backbone(crops))
         return normalised
 
     def head(self, features: Tensor, pts_seconds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores sequences; padding changes nothing.
+        """Score sequences. Padding does not change their logits.
 
         Args:
-            features: (B, N, F) of ``features``.
-            pts_seconds: (B, N), presentation times; only differences matter.
-            mask: (B, N) bool, True where there is a frame; at least one a sequence.
+            features: (B, N, F), output of ``features``.
+            pts_seconds: (B, N), presentation times. Only differences matter.
+            mask: (B, N) bool, True for a frame and False for padding. At least one frame per sequence.
 
         Returns:
-            Frame logits (B, N), zero where there is no frame, and sequence logits (B,).
+            Frame logits (B, N), zero for padding, and sequence logits (B,).
         """
         frame_logits = self.frame_head(features).squeeze(-1).masked_fill(~mask, 0.0)
         mean_logit = frame_logits.sum(1) / mask.sum(1)
@@ -73,14 +77,17 @@ class Classifier(nn.Module):
         return frame_logits, mean_logit + correction
 
     def forward(self, crops: Tensor, pts_seconds: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """As ``head``, from normalised crops (B, N, 3, S, S) float32."""
+        """Score sequences of normalised crops (B, N, 3, S, S) float32. Otherwise as ``head``."""
         batch, count = crops.shape[:2]
         features = self.features(crops.flatten(0, 1)).view(batch, count, -1)
         return self.head(features, pts_seconds, mask)
 
 
 def _encode_times(seconds: Tensor, width: int) -> Tensor:
-    """Sines and cosines of the time (Vaswani et al., 2017), (B, N) -> (B, N, width): clips differ in frame rate."""
+    """Return sines and cosines of times (Vaswani et al., 2017), (B, N) -> (B, N, width).
+
+    Times instead of indices, because clips differ in frame rate.
+    """
     exponents = torch.linspace(0, 1, width // 2, device=seconds.device)
     periods = _TIME_STEP_SECONDS * 2 * (_TIME_SCALE_SECONDS / _TIME_STEP_SECONDS) ** exponents
     angles = seconds.unsqueeze(-1) * (2 * math.pi / periods)

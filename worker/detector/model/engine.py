@@ -1,4 +1,4 @@
-"""What runs the classifier: anything that turns the crops and times of a track into logits."""
+"""Engines that run the classifier: crops and times of a track in, logits out."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,36 +11,44 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class EngineError(Exception):
-    """The device that was asked for cannot be used here; the message says what to do."""
+    """The requested device cannot be used on this machine. The message names the next step."""
 
 
 class Engine(Protocol):
-    """Crops (N, S, S, 3) uint8 and their times (N,) in seconds become N frame logits and one of the sequence."""
+    """Interface of an engine."""
 
     def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
-        """Scores one sequence of at least one crop."""
+        """Score one sequence of at least one crop.
+
+        Args:
+            crops: (N, S, S, 3) uint8.
+            pts_seconds: (N,), presentation times in seconds.
+
+        Returns:
+            N frame logits and the logit of the sequence.
+        """
 
 
 def make_engine(folder: Path, manifest: Manifest, *, device: Device) -> Engine:
-    """An engine for a model: ONNX Runtime on the CPU, torch on a GPU.
+    """Return an engine for a model: ONNX Runtime on the CPU, torch on a GPU.
 
     Args:
-        folder: The model's directory.
-        manifest: Its manifest.
-        device: ``auto`` takes a GPU where torch is installed and finds one.
+        folder: Directory of the model.
+        manifest: Manifest of the model.
+        device: ``auto`` uses a GPU if torch is installed and finds one.
 
     Raises:
-        CheckpointError: The files are not those of the manifest, or do not fit it.
-        EngineError: There is no GPU, or no torch to use it.
+        CheckpointError: The files do not match the manifest.
+        EngineError: There is no GPU, or torch is not installed.
     """
     verify_files(folder, manifest)
-    # Seconds and hundreds of megabytes: only the process that scores pays for the one that it runs.
+    # Each import costs seconds and hundreds of megabytes, so only the engine in use is imported.
     if device == "cpu" or (device == "auto" and not _has_gpu()):
         from worker.detector.model.onnx_engine import OnnxEngine  # noqa: PLC0415
 
         return OnnxEngine(folder, manifest)
     if not _has_gpu():
-        raise EngineError("There is no GPU that torch can use. Install the extra 'gpu', or set UNMASK_DEVICE=cpu.")
+        raise EngineError("Torch finds no GPU. Install the extra 'gpu', or set UNMASK_DEVICE=cpu.")
     from worker.detector.model.torch_engine import TorchEngine  # noqa: PLC0415
 
     return TorchEngine(folder, manifest, device="cuda")

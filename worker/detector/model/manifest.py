@@ -1,4 +1,4 @@
-"""What a model on disk is: a directory with manifest.json, weights and their ONNX graph. Read before any tensor is."""
+"""Model directories: manifest.json, weights and their ONNX graph. The manifest is read before any tensor."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ Name = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class CheckpointError(Exception):
-    """The directory is not a model that this version can run; the message says what differs."""
+    """The directory is not a model that this version can run. The message names the difference."""
 
 
 class _Record(BaseModel):
@@ -27,75 +27,75 @@ class _Record(BaseModel):
 
 
 class Provenance(_Record):
-    """What a model was made of and with, so that it can be made again."""
+    """Data and code that a model was made from, so that it can be reproduced."""
 
     code_version: str
-    """Version of Unmask and commit."""
+    """Version and commit of Unmask."""
     initial_weights: str
-    """Where the backbone started."""
+    """Source of the initial weights of the backbone."""
     data_sha256: dict[str, Sha256]
-    """Of the lists of training data."""
+    """SHA-256 of each list of training data."""
     data_terms: str
-    """Under which terms the data may be used; they bind the weights."""
+    """Terms of use of the data. They also apply to the weights."""
     config: dict[str, Any]
-    """Of the training run."""
+    """Configuration of the training run."""
 
 
 class Manifest(_Record):
-    """What a model is, and how its input must be made."""
+    """Identity of a model, and the configuration of its input."""
 
     format: Literal[1] = 1
     name: Name
     version: Annotated[str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")]
     trained: bool
-    """False: its numbers mean nothing, and every verdict is NOT_EVALUATED."""
+    """False: the weights are random, and every verdict is NOT_EVALUATED."""
     label_fake: Literal[1] = 1
     files: dict[str, Sha256]
-    """The other files of the directory."""
+    """SHA-256 of each other file of the directory."""
     detector: DetectorConfig
     metrics: dict[str, Any] = {}
-    """Of the evaluation at release."""
+    """Metrics of the evaluation at release."""
     provenance: Provenance | None = None
 
     @property
     def sha256(self) -> str:
-        """Names weights, configuration and calibration."""
+        """SHA-256 that identifies weights, configuration and calibration."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
     def weights_sha256(self) -> str:
-        """Names the weights whatever the model is called."""
+        """SHA-256 of the weights alone, independent of the name of the model."""
         return self.files[WEIGHTS_NAME]
 
 
-def load_manifest(folder: Path) -> Manifest:
-    """The manifest of a model. Raises CheckpointError."""
+def load_model_manifest(folder: Path) -> Manifest:
+    """Load the manifest of a model. Raises CheckpointError."""
     try:
         manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
     except OSError as error:
-        raise CheckpointError(f"{folder} is no model: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+        raise CheckpointError(f"{folder} is not a model: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())
-        raise CheckpointError(f"{folder / MANIFEST_NAME} does not fit this version: {places}") from error
+        raise CheckpointError(f"{folder / MANIFEST_NAME} does not match this version: {places}") from error
     if missing := {WEIGHTS_NAME, GRAPH_NAME}.difference(manifest.files):
         raise CheckpointError(f"{folder / MANIFEST_NAME} lacks the sha256 of {', '.join(sorted(missing))} in 'files'")
     return manifest
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """Compares the files of a model with its manifest. Raises CheckpointError."""
+    """Compare the files of a model with its manifest. Raises CheckpointError."""
     for name, expected in manifest.files.items():
         if Path(name).name != name:
-            raise CheckpointError(f"{folder / MANIFEST_NAME} names a file outside of its directory: {name}")
+            raise CheckpointError(f"{folder / MANIFEST_NAME} lists a file outside of its directory: {name}")
         try:
             found = sha256_of(folder / name)
         except OSError as error:
             raise CheckpointError(f"{folder / name} cannot be read ({error.strerror})") from error
         if found != expected:
-            raise CheckpointError(f"{folder / name} is not the file of the manifest: its sha256 is {found}")
+            raise CheckpointError(f"{folder / name} does not match the manifest: its sha256 is {found}")
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

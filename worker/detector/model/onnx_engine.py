@@ -1,4 +1,4 @@
-"""The classifier on ONNX Runtime, on the CPU: needs no torch, starts in a second."""
+"""Classifier on ONNX Runtime, on the CPU: needs no torch and starts in a second."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from worker.detector.types import Floats, Image, SequenceScore
 
 
 class OnnxEngine:
-    """An ``Engine`` for a model whose files were verified. Raises CheckpointError where its graph cannot be run."""
+    """``Engine`` for a model with verified files. Raises CheckpointError if its graph cannot be run."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._crop = manifest.detector.crop
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a worker a core: two thread pools on one core collapse
+        options.intra_op_num_threads = 1  # one process per core: two thread pools on one core slow each other
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
@@ -30,10 +30,10 @@ class OnnxEngine:
         expected = {"crops": [3, size, size], "pts_seconds": []}
         found = {node.name: node.shape[1:] for node in self._session.get_inputs()}
         if found != expected:
-            raise CheckpointError(f"{folder / GRAPH_NAME} takes {found}, its manifest says {expected}")
+            raise CheckpointError(f"{folder / GRAPH_NAME} takes {found}, but its manifest says {expected}")
 
     def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
-        """Scores one sequence of at least one crop."""
+        """Score one sequence of at least one crop."""
         inputs = {"crops": normalise(crops, self._crop), "pts_seconds": np.asarray(pts_seconds, np.float32)}
         frame_logits, logit = self._session.run(["frame_logits", "logit"], inputs)
         return SequenceScore(frame_logits=frame_logits, logit=float(logit))

@@ -1,4 +1,4 @@
-"""The classifier on PyTorch, for a GPU; on the CPU it is what ONNX Runtime is compared with."""
+"""Classifier on PyTorch, for a GPU. On the CPU it is the reference for ONNX Runtime."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from worker.detector.types import Floats, Image, SequenceScore
 
 
 class TorchEngine:
-    """An ``Engine`` for a model whose files were verified. Raises CheckpointError where they do not fit it."""
+    """``Engine`` for a model with verified files. Raises CheckpointError if the weights do not match its manifest."""
 
     def __init__(self, folder: Path, manifest: Manifest, *, device: Literal["cpu", "cuda"]) -> None:
         self._crop = manifest.detector.crop
@@ -23,7 +23,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def score(self, crops: Image, pts_seconds: Floats) -> SequenceScore:
-        """Scores one sequence of at least one crop."""
+        """Score one sequence of at least one crop."""
         pixels = torch.from_numpy(normalise(crops, self._crop)).to(self._device)
         times = torch.from_numpy(np.ascontiguousarray(pts_seconds, np.float32)).to(self._device)
         mask = torch.ones(1, len(crops), dtype=torch.bool, device=self._device)

@@ -1,4 +1,4 @@
-"""The process behind the wall, started by sandbox.py: gets open clips, returns crops, boxes and quality figures."""
+"""Child process of the sandbox, started by ``parent.py``: receives open clips, returns crops, boxes and quality."""
 
 import json
 import os
@@ -19,50 +19,51 @@ from worker.detector.sandbox.protocol import pack_extraction, write_message
 from worker.detector.types import ClipError
 
 REQUEST_MAX_BYTES = 64 * 2**10
+_MEMORY_MESSAGE = "Decoding the clip exceeds the memory limit. Scale the clip down."
 
 
 def main() -> None:
-    """Serves one clip after the other until the parent closes the channel."""
+    """Extract one clip after the other until the parent closes the channel."""
     channel_fd, output_fd, parent_pid = map(int, sys.argv[1:])
     die_with_parent(parent_pid)
     channel = socket.socket(fileno=channel_fd)
-    hello, _ = _receive(channel)
-    silence = os.open(os.devnull, os.O_WRONLY)
+    setup, _ = _receive_request(channel)
+    null = os.open(os.devnull, os.O_WRONLY)  # before the confinement denies it
 
-    def send(head: dict[str, Any], pixels: bytes = b"") -> None:
+    def send_message(head: dict[str, Any], pixels: bytes = b"") -> None:
         write_message(lambda data: _write_all(output_fd, data), head, pixels)
 
     try:
         readable = [Path(package.__path__[0]) for package in (app, worker)]
-        layers = confine(memory_max_bytes=hello["memory_max_bytes"], readable=readable)
-        config = DetectorConfig.model_validate(hello["config"])
-        limits = ClipLimits.model_validate(hello["limits"])
+        layers = confine(memory_max_bytes=setup["memory_max_bytes"], readable=readable)
+        config = DetectorConfig.model_validate(setup["config"])
+        limits = ClipLimits.model_validate(setup["limits"])
         face_detector = FaceDetector(confidence_min=config.faces.confidence_min)
-    except Exception as error:  # noqa: BLE001 (whatever it is, the parent must hear of it)
-        send({"broken": f"{type(error).__name__}: {error}"})
+    except Exception as error:  # noqa: BLE001 (the parent reports every kind of error)
+        send_message({"start_error": f"{type(error).__name__}: {error}"})
         return
-    os.dup2(silence, sys.stderr.fileno())  # nobody reads it from here on; a full pipe would block
-    send({"ready": layers})
+    os.dup2(null, sys.stderr.fileno())  # the parent reads it no longer, and a full pipe would block
+    send_message({"ready": layers})
     while True:
-        request, descriptor = _receive(channel)
+        request, descriptor = _receive_request(channel)
         allow_cpu_seconds(request["cpu_seconds"])
         with os.fdopen(descriptor, "rb") as clip:
             try:
                 extraction = extract_tracks(
-                    clip, config, limits, face_detector, lambda done, total: send({"progress": [done, total]})
+                    clip, config, limits, face_detector, lambda done, total: send_message({"progress": [done, total]})
                 )
             except ClipError as error:
-                send({"error": [error.code, error.message]})
+                send_message({"error": [error.code, error.message]})
             except (MemoryError, BlockingIOError):  # EAGAIN: no memory for a thread of the decoder
-                send({"error": [FailureCode.RESOURCE_LIMIT, "The clip needs more memory than a clip may."]})
-            except Exception:  # noqa: BLE001 (a defect of ours: one job fails, and the log says where)
-                send({"error": [FailureCode.INTERNAL, traceback.format_exc()]})
+                send_message({"error": [FailureCode.RESOURCE_LIMIT, _MEMORY_MESSAGE]})
+            except Exception:  # noqa: BLE001 (a defect of Unmask: one job fails, and the log has the traceback)
+                send_message({"error": [FailureCode.INTERNAL, traceback.format_exc()]})
             else:
-                send(*pack_extraction(extraction))
+                send_message(*pack_extraction(extraction))
 
 
-def _receive(channel: socket.socket) -> tuple[dict[str, Any], int]:
-    """A request and the clip's descriptor; -1 where none came. Ends the process when the parent is gone."""
+def _receive_request(channel: socket.socket) -> tuple[dict[str, Any], int]:
+    """Receive a request and the descriptor of the clip, -1 without one. Exits if the parent closed the channel."""
     message, descriptors, _, _ = socket.recv_fds(channel, REQUEST_MAX_BYTES, 1)
     if not message:
         os._exit(0)

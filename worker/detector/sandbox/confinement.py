@@ -1,6 +1,6 @@
-"""Takes from this process what a decoder does not need: network, other programs, other files, endless memory and time.
+"""Confinement of this process: no network, no other programs, no other files, limited memory and processor time.
 
-Linux only: seccomp (libseccomp), Landlock (landlock(7)), resource limits, no_new_privs. Elsewhere only the limits.
+Linux: seccomp (libseccomp), Landlock (landlock(7)), resource limits, no_new_privs. Other systems: only the limits.
 """
 
 import ctypes
@@ -31,13 +31,13 @@ _SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_ADD_RULE, _SYS_LANDLOCK_RESTRICT_SEL
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _ALL_FILE_ACCESS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""Every kind of file access that an ABI version knows; from version 5 on nothing was added."""
+"""Bit mask of all kinds of file access per ABI version. Versions after 5 added none."""
 
 _OPEN_FILES_MAX = 64
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Has the kernel kill this process when the parent dies; exits at once where it is dead already."""
+    """Make the kernel kill this process if the parent dies. Exits if the parent is already dead."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
@@ -45,28 +45,29 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def confine(*, memory_max_bytes: int, readable: Iterable[Path]) -> list[str]:
-    """Confines this process for good. Call it with one thread, after the imports.
+    """Confine this process irrevocably. Call it after the imports, while the process has one thread.
 
     Args:
-        memory_max_bytes: Most address space.
-        readable: Files and folders that stay readable beside Python and the system's libraries.
+        memory_max_bytes: Maximum address space.
+        readable: Files and folders that stay readable in addition to Python and the system libraries.
 
     Returns:
-        The layers that are active: ``limits``, and on Linux ``seccomp``, ``landlock``.
+        Active layers: ``limits``, on Linux also ``seccomp`` and, if the kernel has it, ``landlock``.
 
     Raises:
-        OSError: Linux refused a layer that it has.
+        OSError: The kernel refused a layer that it supports.
+        RuntimeError: The process has more than one thread.
     """
     layers = []
     if sys.platform == "linux":
-        # Runs other programs to find libseccomp, so it comes before they are denied. Training imports this module
-        # without having the package.
+        # The import runs other programs to find libseccomp, so it precedes their denial. It is local because training
+        # imports this module without having the package.
         import pyseccomp  # noqa: F401, PLC0415
 
         if len(list(Path("/proc/self/task").iterdir())) != 1:
-            raise RuntimeError("a thread was started before the confinement and would escape from it")
+            raise RuntimeError("A thread was started before the confinement and would escape from it.")
         libc = ctypes.CDLL(None, use_errno=True)
-        _check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+        _raise_on_error(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         if _restrict_files(libc, [*readable, *_system_paths()]):
             layers.append("landlock")
         _deny_syscalls()
@@ -83,7 +84,7 @@ def confine(*, memory_max_bytes: int, readable: Iterable[Path]) -> list[str]:
 
 
 def allow_cpu_seconds(seconds: float) -> None:
-    """Lets this process use so much more processor time; beyond it the kernel ends it."""
+    """Limit the further processor time of this process. The kernel kills it beyond the limit."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(usage.ru_utime + usage.ru_stime + seconds) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -95,30 +96,30 @@ def _deny_syscalls() -> None:
     rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     for name in _DENIED_SYSCALLS.split():
         rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
-    # Threads are needed, processes are not. The flags of clone3 cannot be seen: without it libc takes clone.
+    # Threads are needed, processes are not. seccomp cannot read the flags of clone3; without it libc uses clone.
     is_process = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
     rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", is_process)
     rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    # abort() signals this process by its own number; no other may be touched.
+    # abort() signals this process by its own id; signals to other processes are denied.
     rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "tgkill", pyseccomp.Arg(0, pyseccomp.NE, os.getpid()))
     rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
     rules.load()
 
 
 def _restrict_files(libc: ctypes.CDLL, readable: list[Path]) -> bool:
-    """Denies every file access but reading these. False where the kernel has no Landlock."""
+    """Deny all file access except reading these paths. Returns False if the kernel has no Landlock."""
     version = libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     if version < 1:
         return False
     files = _ALL_FILE_ACCESS[min(version, max(_ALL_FILE_ACCESS))]
-    # The record grew with the versions: files, from 4 on TCP (bind, connect), from 6 on scopes (sockets, signals).
+    # The attribute grew with the ABI version: files; from 4 TCP (bind, connect); from 6 scopes (sockets, signals).
     fields = 1 + (version >= 4) + (version >= 6)
     attribute = struct.pack("=QQQ", files, 0b11, 0b11)[: 8 * fields]
-    ruleset = _check(libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attribute, ctypes.c_size_t(len(attribute)), 0))
+    ruleset = _raise_on_error(libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, attribute, ctypes.c_size_t(len(attribute)), 0))
     for path in readable:
         if path.exists():
             _allow_reading(libc, ruleset, path)
-    _check(libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0))
+    _raise_on_error(libc.syscall(_SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0))
     os.close(ruleset)
     return True
 
@@ -127,7 +128,7 @@ def _allow_reading(libc: ctypes.CDLL, ruleset: int, path: Path) -> None:
     descriptor = os.open(path, os.O_PATH)
     rights = _READ_FILE | _READ_DIR if path.is_dir() else _READ_FILE
     rule = struct.pack("=Qi", rights, descriptor)
-    _check(libc.syscall(_SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0))
+    _raise_on_error(libc.syscall(_SYS_LANDLOCK_ADD_RULE, ruleset, _LANDLOCK_RULE_PATH_BENEATH, rule, 0))
     os.close(descriptor)
 
 
@@ -146,7 +147,7 @@ def _system_paths() -> list[Path]:
     return [Path(path) for path in (*python, *system, *process)]
 
 
-def _check(result: int) -> int:
+def _raise_on_error(result: int) -> int:
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -1,4 +1,4 @@
-"""Runs the extraction of clips in a warm child process that has no network and may crash or hang without harm."""
+"""Sandbox: extracts clips in a warm child process without network. A crash or hang of the child is contained."""
 
 import json
 import os
@@ -22,39 +22,39 @@ OnFrame = Callable[[int, int], None]
 
 _START_TIMEOUT_SECONDS = 60.0
 _IDLE_SECONDS = 0.25
-"""How often the caller may end the work while the child is silent."""
+"""Interval of the progress callback while the child is silent. The callback can end the work."""
 _TRIES = 2
-"""A crash may be the kernel's doing (out of memory); a second one on the same clip is the clip's."""
+"""Runs per clip. The first crash may have another cause (out of memory); the second is attributed to the clip."""
 _PASSED_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "LANG")
-"""Nothing else: the worker's environment holds passwords."""
+"""Variables that the child inherits. No others, because the worker's environment contains passwords."""
 
 
 class SandboxError(Exception):
-    """The sandbox cannot be started on this machine; the message says what is missing."""
+    """The sandbox cannot be started on this machine. The message names the cause."""
 
 
 class _ChildDiedError(Exception):
-    """The child ended in the middle of a clip."""
+    """The child ended during a clip."""
 
 
-class _ChildHangsError(Exception):
+class _ChildTimeoutError(Exception):
     """The child did not answer in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
-    """How much a clip may cost."""
+    """Limits of the child process."""
 
     clip_timeout_seconds: float = 120.0
     memory_max_bytes: int = 3 * 2**30
     clips_max: int = 100
     layers_required: frozenset[str] = frozenset({"limits"})
-    """Of ``seccomp``, ``landlock``, ``limits``: without them no clip is opened."""
+    """Subset of ``seccomp``, ``landlock``, ``limits``. The sandbox does not start without these layers."""
     limits: ClipLimits = field(default_factory=ClipLimits)
 
 
 class Sandbox:
-    """One child, replaced after a number of clips or on any fault; a context. Not thread-safe."""
+    """One child process, replaced after a number of clips or any fault. A context manager. Not thread-safe."""
 
     def __init__(self, config: DetectorConfig, options: SandboxOptions) -> None:
         self._config = config
@@ -63,24 +63,25 @@ class Sandbox:
 
     @property
     def pid(self) -> int | None:
-        """The child's process id while it runs."""
+        """Process id of the child, None if it does not run."""
         return self._child.pid if self._child else None
 
     def start(self) -> list[str]:
-        """Warms the child up; returns the active layers of its confinement. Raises SandboxError."""
+        """Start the child if it does not run. Returns the active layers of its confinement. Raises SandboxError."""
         if self._child is None:
             self._child = _Child(self._config, self._options)
         return self._child.layers
 
     def extract(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
-        """Extracts the faces of a clip.
+        """Extract the faces of a clip.
 
         Args:
-            clip: An open file; the child gets its descriptor, never a path.
-            on_frame: Called with the frames done and expected, and while nothing moves; what it raises ends the work.
+            clip: An open file. The child receives its descriptor, never a path.
+            on_frame: Called with the frames done and expected, also while the child is silent. An exception that it
+                raises ends the work.
 
         Raises:
-            ClipError: As ``extract_tracks``, or the child crashed, hung or ran out of resources.
+            ClipError: As ``extract_tracks``, or the child crashed, timed out or exceeded a resource limit.
             SandboxError: The child cannot be started.
         """
         for _ in range(_TRIES):
@@ -88,13 +89,13 @@ class Sandbox:
                 return self._extract_once(clip, on_frame)
             except _ChildDiedError:
                 continue
-            except _ChildHangsError as error:
-                message = f"Decoding took longer than {self._options.clip_timeout_seconds:g} s."
+            except _ChildTimeoutError as error:
+                message = f"Decoding took longer than {self._options.clip_timeout_seconds:g} s. Cut the clip."
                 raise ClipError(FailureCode.DECODE_TIMEOUT, message) from error
         raise ClipError(FailureCode.DECODER_CRASHED, "The clip crashes the decoder. Encode it again.")
 
     def close(self) -> None:
-        """Ends the child."""
+        """Stop the child."""
         if self._child is not None:
             self._child.kill()
             self._child = None
@@ -113,18 +114,18 @@ class Sandbox:
             extraction = child.extract(clip, on_frame)
         except ClipError as error:
             if error.code in {FailureCode.RESOURCE_LIMIT, FailureCode.INTERNAL}:
-                self.close()  # its memory is not to be trusted any more
+                self.close()  # the state of its memory is unknown
             raise
         except BaseException:
             self.close()
             raise
         if child.clips_done >= self._options.clips_max:
-            self.close()  # MediaPipe and codecs leak a little; the next clip gets a new child
+            self.close()  # MediaPipe and codecs leak memory; the next clip gets a new child
         return extraction
 
 
 class _Child:
-    """A running child process and the two channels to it."""
+    """Running child process with its two channels."""
 
     def __init__(self, config: DetectorConfig, options: SandboxOptions) -> None:
         self._config = config
@@ -139,13 +140,13 @@ class _Child:
                 pass_fds=arguments[:2],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,  # says why a start failed; the child turns it off once it is ready
+                stderr=subprocess.PIPE,  # explains a failed start; the child closes it once it is ready
                 cwd="/",
-                env=_environment(),
+                env=_make_environment(),
             )
         os.close(child_output)
         try:
-            self.layers = self._greet()
+            self.layers = self._configure()
         except BaseException:
             self.kill()
             raise
@@ -159,7 +160,7 @@ class _Child:
         deadline = time.monotonic() + timeout
         last = [0, 0]
         try:
-            # All cores for the whole time: our clock ends a hang first, this limit ends a child that we lost.
+            # All cores for the whole time: the deadline ends a hang first, this limit ends a child without a parent.
             request = {"cpu_seconds": timeout * (os.cpu_count() or 1)}
             socket.send_fds(self._channel, [json.dumps(request).encode()], [clip.fileno()])
             while True:
@@ -173,7 +174,7 @@ class _Child:
                 else:
                     break
             extraction = protocol.unpack_extraction(head, pixels, size_px=self._config.crop.size_px)
-        except (protocol.WireError, BrokenPipeError, ConnectionResetError) as error:
+        except (protocol.ProtocolError, BrokenPipeError, ConnectionResetError) as error:
             raise _ChildDiedError from error
         self.clips_done += 1
         return extraction
@@ -186,24 +187,24 @@ class _Child:
         self._process.stderr.close()
         os.close(self._output)
 
-    def _greet(self) -> list[str]:
-        hello = {
+    def _configure(self) -> list[str]:
+        setup = {
             "config": self._config.model_dump(mode="json"),
             "limits": self._options.limits.model_dump(mode="json"),
             "memory_max_bytes": self._options.memory_max_bytes,
         }
         try:
-            socket.send_fds(self._channel, [json.dumps(hello).encode()], [])
+            socket.send_fds(self._channel, [json.dumps(setup).encode()], [])
             head, _ = self._read_message(time.monotonic() + _START_TIMEOUT_SECONDS)
-        except (OSError, protocol.WireError, _ChildDiedError, _ChildHangsError) as error:
+        except (OSError, protocol.ProtocolError, _ChildDiedError, _ChildTimeoutError) as error:
             self._process.kill()
             assert self._process.stderr is not None
-            said = self._process.stderr.read().decode(errors="replace").strip()
+            output = self._process.stderr.read().decode(errors="replace").strip()
             raise SandboxError(
-                f"The decoder process does not start. Its last words: {said[-500:] or 'none'}"
+                f"The decoder process does not start. Its last output: {output[-500:] or 'none'}"
             ) from error
-        if "broken" in head:
-            raise SandboxError(f"The decoder process cannot work here: {head['broken']}")
+        if "start_error" in head:
+            raise SandboxError(f"The decoder process cannot be confined or set up: {head['start_error']}")
         layers = list(head["ready"])
         if missing := self._options.layers_required.difference(layers):
             raise SandboxError(f"This machine lacks {', '.join(sorted(missing))}, which UNMASK_SANDBOX requires.")
@@ -218,20 +219,20 @@ class _Child:
         data = bytearray()
         while len(data) < count:
             if time.monotonic() > deadline:
-                raise _ChildHangsError
+                raise _ChildTimeoutError
             readable, _, _ = select.select([self._output], [], [], _IDLE_SECONDS)
             if not readable:
                 on_idle()
                 continue
-            piece = os.read(self._output, min(count - len(data), 2**20))
-            if not piece:
+            chunk = os.read(self._output, min(count - len(data), 2**20))
+            if not chunk:
                 raise _ChildDiedError
-            data += piece
+            data += chunk
         return bytes(data)
 
 
-def _environment() -> dict[str, str]:
+def _make_environment() -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
-    # A thread that a library starts at import would escape the confinement.
     own_code = {"PYTHONPATH": str(Path(worker.__path__[0]).parent)}
+    # One thread: a thread that a library starts at import would escape the confinement.
     return passed | own_code | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

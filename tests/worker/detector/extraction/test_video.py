@@ -26,11 +26,11 @@ READABLE = [
 
 def sample(path: Path, sampling: SamplingConfig | None = None, limits: ClipLimits | None = None) -> list[Frame]:
     with path.open("rb") as file, open_clip(file, limits or ClipLimits()) as reader:
-        return list(reader.frames(sampling or SamplingConfig()))
+        return list(reader.read_frames(sampling or SamplingConfig()))
 
 
 def decode_all(path: Path) -> dict[float, np.ndarray]:
-    """Every frame by its time, without seeking."""
+    """Return every frame by its time, decoded without seeking."""
     with av.open(path) as container:
         stream = container.streams.video[0]
         start, base = stream.start_time or 0, stream.time_base
@@ -42,7 +42,7 @@ def decode_all(path: Path) -> dict[float, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_sampled_frames_equal_those_of_a_full_decode(clip: Clip, name: str) -> None:
+def test_sampled_frames_equal_frames_of_a_full_decode(clip: Clip, name: str) -> None:
     decoded = decode_all(clip(name))
     frames = sample(clip(name))
     assert [frame.window for frame in frames] == [0] * 8 + [1] * 8
@@ -59,52 +59,52 @@ def test_frames_of_a_window_are_neighbours(clip: Clip, name: str) -> None:
         assert window == times[first : first + 8]
 
 
-def test_a_window_starts_at_a_keyframe_where_there_is_one(clip: Clip) -> None:
+def test_window_starts_at_a_keyframe_of_its_cell(clip: Clip) -> None:
     starts = [frame.pts_seconds for frame in sample(clip("speaker.mp4"))][::8]
-    assert starts == [0.0, 2.0]  # a keyframe each two seconds
+    assert starts == [0.0, 2.0]  # one keyframe per two seconds
 
 
-def test_a_clip_with_one_keyframe_is_sampled_in_its_middle_too(clip: Clip) -> None:
+def test_clip_with_one_keyframe_is_also_sampled_in_its_middle(clip: Clip) -> None:
     starts = [frame.pts_seconds for frame in sample(clip("one_gop.mp4"))][::8]
     assert starts == [0.0, 2.0]
 
 
-def test_a_long_clip_gets_more_windows_up_to_the_maximum(clip: Clip) -> None:
+def test_long_clip_gets_the_maximum_of_windows(clip: Clip) -> None:
     sampling = SamplingConfig(seconds_per_window=0.5, windows_max=5)
     assert {frame.window for frame in sample(clip("speaker.mp4"), sampling)} == set(range(5))
 
 
-def test_a_rotated_clip_comes_upright(clip: Clip) -> None:
+def test_rotated_clip_is_decoded_upright(clip: Clip) -> None:
     with clip("rotated.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
-        frame = next(reader.frames(SamplingConfig()))
+        frame = next(reader.read_frames(SamplingConfig()))
     assert (reader.info.width, reader.info.height, reader.info.rotation_degrees) == (480, 640, 90)
     upright = sample(clip("speaker.mp4"))[0].image
-    # The same camera, but a taller picture: the middles agree up to compression.
+    # The same camera, but a taller frame: the centers agree up to compression.
     middle = np.abs(frame.image[80:560, 80:400].astype(int) - upright[:, 160:480].astype(int))
     assert middle.mean() < 4
 
 
-def test_pixels_that_are_not_square_are_made_square(clip: Clip) -> None:
+def test_frame_with_wide_pixels_is_resized_to_square_pixels(clip: Clip) -> None:
     with clip("wide_pixels.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
-        frame = next(reader.frames(SamplingConfig()))
+        frame = next(reader.read_frames(SamplingConfig()))
     assert (reader.info.width, reader.info.height) == (960, 480)
     assert frame.image.shape == (480, 960, 3)
 
 
-def test_bit_depth_is_told(clip: Clip) -> None:
+def test_info_contains_codec_and_bit_depth(clip: Clip) -> None:
     with clip("hevc_10_bit.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
         assert (reader.info.codec, reader.info.bit_depth) == ("hevc", 10)
 
 
-def test_damage_is_counted_and_the_rest_is_used(clip: Clip) -> None:
+def test_damaged_clip_is_partial_but_sampled(clip: Clip) -> None:
     with clip("damaged.mp4").open("rb") as file, open_clip(file, ClipLimits()) as reader:
-        frames = list(reader.frames(SamplingConfig(windows_min=4)))
+        frames = list(reader.read_frames(SamplingConfig(windows_min=4)))
     assert reader.statistics.is_partial
     assert len(frames) >= 8
 
 
 @pytest.mark.parametrize(("name", "code"), [*UNREADABLE, ("zero_bytes.mp4", FailureCode.NOT_A_VIDEO)])
-def test_what_cannot_be_judged_is_refused_with_a_code(clip: Clip, name: str, code: FailureCode) -> None:
+def test_unreadable_clip_raises_its_failure_code(clip: Clip, name: str, code: FailureCode) -> None:
     with pytest.raises(ClipError) as caught:
         sample(clip(name))
     assert caught.value.code is code
@@ -117,19 +117,19 @@ def test_what_cannot_be_judged_is_refused_with_a_code(clip: Clip, name: str, cod
         (ClipLimits(pixels_max=640 * 480 - 1), FailureCode.TOO_MANY_PIXELS),
     ],
 )
-def test_limits_are_kept(clip: Clip, limits: ClipLimits, code: FailureCode) -> None:
+def test_clip_above_a_limit_raises_its_failure_code(clip: Clip, limits: ClipLimits, code: FailureCode) -> None:
     with pytest.raises(ClipError) as caught:
         sample(clip("speaker.mp4"), limits=limits)
     assert caught.value.code is code
 
 
-def test_decoding_ends_at_the_packet_limit(clip: Clip) -> None:
+def test_packet_limit_ends_decoding(clip: Clip) -> None:
     frames = sample(clip("one_gop.mp4"), limits=ClipLimits(packets_max=20))
     assert {frame.window for frame in frames} == {0}
 
 
 @pytest.mark.parametrize("name", ["playlist.m3u8", "list.ffconcat"])
-def test_a_playlist_is_not_followed(tmp_path: Path, clip: Clip, name: str) -> None:
+def test_playlist_is_not_a_video(tmp_path: Path, clip: Clip, name: str) -> None:
     target = clip("speaker.mp4")
     texts = {
         "playlist.m3u8": f"#EXTM3U\n#EXTINF:1,\n{target}\n#EXT-X-ENDLIST\n",

@@ -1,13 +1,10 @@
-"""The network: padding is exact, the correction starts at zero, normalisation is what the backbone knows."""
+"""Network: padding, times, and the initial correction."""
 
-import numpy as np
 import pytest
 import torch
 
 from tests.support.models import TINY, make_network
-from worker.detector.config import CropConfig
 from worker.detector.model.classifier import Classifier
-from worker.detector.model.preprocessing import normalise
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +18,7 @@ def sequence(count: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @torch.no_grad()
-def test_padding_a_sequence_changes_no_logit(classifier: Classifier) -> None:
+def test_padding_does_not_change_logits(classifier: Classifier) -> None:
     features, times = sequence(10)
     alone_frames, alone = classifier.head(features, times, torch.ones(1, 10, dtype=torch.bool))
     padded_features = torch.cat([features, torch.full((1, 7, 256), 9.0)], dim=1)
@@ -34,7 +31,7 @@ def test_padding_a_sequence_changes_no_logit(classifier: Classifier) -> None:
 
 
 @torch.no_grad()
-def test_only_differences_of_time_matter(classifier: Classifier) -> None:
+def test_logits_depend_only_on_time_differences(classifier: Classifier) -> None:
     features, times = sequence(12)
     mask = torch.ones(1, 12, dtype=torch.bool)
     _, early = classifier.head(features, times, mask)
@@ -45,16 +42,8 @@ def test_only_differences_of_time_matter(classifier: Classifier) -> None:
 
 
 @torch.no_grad()
-def test_a_new_network_says_the_mean_of_its_frames() -> None:
+def test_new_network_returns_the_mean_of_frame_logits() -> None:
     network = Classifier(TINY.classifier).eval()
     features, times = sequence(9)
     frames, whole = network.head(features, times, torch.ones(1, 9, dtype=torch.bool))
     assert torch.allclose(whole, frames.mean(1))
-
-
-def test_normalised_pixels_lie_between_minus_one_and_one() -> None:
-    crops = np.array([0, 255], np.uint8).repeat(112 * 112 * 3).reshape(2, 112, 112, 3)
-    normal = normalise(crops, CropConfig())
-    assert normal.shape == (2, 3, 112, 112)
-    assert (normal[0] == -1).all()
-    assert (normal[1] == 1).all()

@@ -1,0 +1,49 @@
+"""The only two writers of a job's status. Each publishes the change in the caller's transaction."""
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from app.core.enums import JobStatus
+from app.db.engine import db_now
+from app.db.queries import transitions, webhook_outbox
+from app.db.tables.jobs import Job, Transition
+
+
+def create_job(session: Session, job: Job) -> None:
+    """Insert a queued job and publish it."""
+    session.add(job)
+    session.flush()
+    _publish(session, Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
+
+
+def move_job(
+    session: Session, job: Job, status: JobStatus, *, worker: str | None = None, lease: timedelta | None = None
+) -> Transition:
+    """Change a job's status and publish the change.
+
+    Args:
+        session: In the caller's transaction.
+        job: The job, locked.
+        status: The new status.
+        worker: The worker that moves the job, or that held it.
+        lease: Duration of the worker's lease; only for ``running``.
+
+    Returns:
+        The transition; its time is the database's.
+
+    Raises:
+        IllegalTransitionError: ``NEXT_STATUSES`` does not allow the change.
+    """
+    transition = job.move_to(status, at=db_now(session), worker=worker)
+    if lease is not None:
+        job.lease_owner, job.lease_until = worker, transition.at + lease
+    _publish(session, transition)
+    return transition
+
+
+def _publish(session: Session, transition: Transition) -> None:
+    session.add(transition)
+    session.flush()  # the lock order of tests/app/services/test_races.py: job, then webhook endpoints
+    webhook_outbox.add_transition_events(session, transition)  # visible to the dispatcher after the commit
+    transitions.notify_waiters(session, transition.job_id)

@@ -1,0 +1,28 @@
+"""File signatures: the first bytes of videos and of other files."""
+
+import pytest
+
+from app.infra.file_signatures import is_video
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\x00\x00\x00\x18ftypisom", True),
+        (b"\x00\x00\x00\x14ftypqt  ", True),
+        (b"\x00\x00\x00\x08wide\x00\x00", True),
+        (b"\x1a\x45\xdf\xa3\x01", True),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", True),
+        (b"G" + bytes(187) + b"G" + bytes(187), True),
+        (bytes(4) + b"G" + bytes(191) + b"G", True),
+        (b"RIFF\x00\x00\x00\x00WAVE", False),
+        (b"\x00\x00\x00\x1cftypavif", False),
+        (b"\x89PNG\r\n\x1a\n" + bytes(400), False),
+        (b"GIF89a" + bytes(400), False),
+        (b"#EXTM3U\n", False),
+        (b"", False),
+        (b"\x80\x04\x95pickle", False),
+    ],
+)
+def test_first_bytes_identify_a_video(head: bytes, expected: bool) -> None:
+    assert is_video(head) is expected

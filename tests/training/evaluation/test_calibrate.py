@@ -1,0 +1,130 @@
+"""Calibration: temperature, bias and thresholds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from app.core.enums import Verdict
+from training.evaluation.calibrate import CalibrationError, Targets, compare_correction, fit_scoring
+from training.evaluation.metrics import LabelledScores, compute_metrics
+from training.evaluation.predict import Prediction
+from worker.detector.config import ScoringConfig
+from worker.detector.scoring import decide_frame_verdict, to_frame_probability, to_probability
+
+
+def make_predictions(
+    logits: np.ndarray, labels: np.ndarray, *, is_sequence: bool = True, dataset: str = "d"
+) -> list[Prediction]:
+    return [
+        Prediction(path=str(index), label=int(label), dataset=dataset, group=str(index), is_sequence=is_sequence,
+             frame_logits=(float(logit),), logit=float(logit), mean_logit=float(logit))
+        for index, (logit, label) in enumerate(zip(logits, labels, strict=True))
+    ]  # fmt: skip
+
+
+def test_fit_scoring_corrects_overconfidence_and_meets_the_rates() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, 4000)
+    logits = 5 * (rng.normal(size=4000) + 1.2 * (2 * labels - 1)) + 3  # five times too confident, and shifted
+    scoring = fit_scoring(make_predictions(logits, labels), ScoringConfig(correction_weight=0.5), Targets(0.1, 0.02))
+    probabilities = [to_probability(float(logit), scoring) for logit in logits]
+    scores = LabelledScores(labels, np.array(probabilities), np.arange(4000).astype(np.str_))
+    ece = compute_metrics(scores, threshold=0.5, resamples=0)["ece"].value
+    assert ece is not None
+    assert ece < 0.03
+    reals = np.array(probabilities)[labels == 0]
+    assert (reals >= scoring.suspicious_at).mean() == pytest.approx(0.1, abs=0.002)
+    assert (reals >= scoring.manipulated_at).mean() == pytest.approx(0.02, abs=0.002)
+    assert (scoring.calibrated, scoring.correction_weight) == (True, 0.5)
+    assert scoring.suspicious_at < scoring.manipulated_at
+    assert scoring.real_clips == len(reals)
+    for point in scoring.operating_points:
+        assert (reals >= point.threshold).mean() == pytest.approx(point.false_positive_rate, abs=0.002)
+        recall = (np.array(probabilities)[labels == 1] >= point.threshold).mean()
+        assert recall == pytest.approx(point.true_positive_rate)
+    thresholds = [point.threshold for point in scoring.operating_points]
+    assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_fit_scoring_without_both_labels_or_with_inverted_logits_raises() -> None:
+    with pytest.raises(CalibrationError, match="real and fake"):
+        fit_scoring(make_predictions(np.zeros(4), np.zeros(4)), ScoringConfig(), Targets())
+    with pytest.raises(CalibrationError, match="higher logits"):
+        fit_scoring(
+            make_predictions(np.array([2.0, 1.0, -1.0, -2.0] * 9), np.array([0, 0, 1, 1] * 9)),
+            ScoringConfig(),
+            Targets(),
+        )
+    with pytest.raises(CalibrationError, match="rates"):
+        Targets(suspicious=0.01, manipulated=0.05)
+
+
+def test_sequences_and_frames_get_separate_temperatures() -> None:
+    rng = np.random.default_rng(3)
+    labels = np.repeat([0, 1], 2000)
+    sequences = make_predictions(2 * rng.normal(4 * labels - 2, 1) + 1, labels)  # log odds 4 x before the change
+    frames = make_predictions(rng.normal(2 * labels - 1, 1), labels, is_sequence=False)  # log odds 2 x
+    scoring = fit_scoring([*sequences, *frames], ScoringConfig(), Targets())
+    assert scoring.temperature == pytest.approx(0.5, rel=0.15)
+    assert scoring.bias == pytest.approx(-2, abs=0.4)
+    assert 0.5 < scoring.frame_temperature < 1.5
+    assert to_frame_probability(0.0, scoring) == pytest.approx(0.5, abs=0.15)
+
+
+def test_probabilities_ignore_the_share_of_fakes_and_few_clips_are_not_certain() -> None:
+    few = make_predictions(np.array([-2.0] * 40 + [2.0] * 5), np.array([0] * 40 + [1] * 5))
+    scoring = fit_scoring(few, ScoringConfig(), Targets())
+    low, high = (to_probability(logit, scoring) for logit in (-2.0, 2.0))
+    assert low == pytest.approx(1 / 42, abs=0.01)
+    assert high == pytest.approx(6 / 7, abs=0.01)
+
+
+def test_rate_holds_on_each_large_data_set_of_reals() -> None:
+    rng = np.random.default_rng(5)
+    labels = np.repeat([0, 1], 200)
+    lab = make_predictions(rng.normal(6 * labels - 3, 1), labels)
+    street = make_predictions(rng.normal(1, 1, 40), np.zeros(40), dataset="street")
+    small = make_predictions(np.full(10, 9.0), np.zeros(10), dataset="small")
+
+    def share(members: list[Prediction], scoring: ScoringConfig) -> float:
+        above = [to_probability(prediction.logit or 0, scoring) >= scoring.suspicious_at for prediction in members]
+        return sum(above) / len(above)
+
+    alone = fit_scoring(lab, ScoringConfig(), Targets())
+    assert share(lab[:200], alone) == 0.05
+    assert share(street, alone) > 0.5
+    both = fit_scoring([*lab, *street, *small], ScoringConfig(), Targets())
+    assert share(street, both) == 0.05
+    assert (both.temperature, both.bias) == (alone.temperature, alone.bias)
+    thresholds = [point.threshold for point in both.operating_points]
+    assert thresholds == sorted(thresholds, reverse=True)  # though 'small' counts from a rate of 0.1 on alone
+
+
+@pytest.mark.parametrize(("noise", "helps"), [(0.1, True), (9.0, False)])
+def test_compare_correction_ranks_the_transformer_against_the_mean(noise: float, helps: bool) -> None:
+    rng = np.random.default_rng(4)
+    labels = np.repeat([0, 1], 100)
+    means = make_predictions(rng.normal(0, 1, 200) + labels, labels)
+    truth = 3 * labels - 1.5 + rng.normal(0, noise, 200)
+    corrected = [
+        replace(prediction, logit=(prediction.mean_logit or 0) + float(shift))
+        for prediction, shift in zip(means, truth, strict=True)
+    ]
+    aucs = compare_correction(corrected)
+    assert aucs is not None
+    assert (aucs[0] > aucs[1]) == helps
+    assert compare_correction(corrected[:100]) is None
+
+
+def test_frames_get_separate_thresholds() -> None:
+    rng = np.random.default_rng(6)
+    labels = np.repeat([0, 1], 200)
+    sequences = make_predictions(rng.normal(6 * labels - 3, 1), labels)
+    frames = make_predictions(rng.normal(labels, 1), labels, is_sequence=False)
+    scoring = fit_scoring([*sequences, *frames], ScoringConfig(), Targets())
+    reals = [to_frame_probability(logit or 0, scoring) for prediction in (*sequences, *frames) if prediction.label == 0
+             for logit in prediction.frame_logits]  # fmt: skip
+    assert np.mean(np.array(reals) >= scoring.frame_suspicious_at) == 0.05
+    assert decide_frame_verdict(scoring.frame_suspicious_at, scoring) is Verdict.SUSPICIOUS
+    assert decide_frame_verdict(1.0, scoring) is Verdict.MANIPULATED
