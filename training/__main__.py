@@ -107,10 +107,13 @@ def train(
     import json
 
     from training.config import load_config
-    from training.trainer.train import train_model
 
     exclusion = [f"data.without={json.dumps(without)}"] if without else []
-    model = train_model(load_config(config, [*(override or []), *exclusion]), out)
+    loaded = load_config(config, [*(override or []), *exclusion])  # before torch: an error is reported at once
+
+    from training.trainer.train import train_model
+
+    model = train_model(loaded, out)
     typer.echo(f"{model} is trained. Next: python -m training calibrate --model {model}")
 
 
