@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Iterator
+from enum import EnumType
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from typer.main import get_command
 
@@ -49,7 +50,20 @@ def _render_command(name: str, command: Any) -> str:
 
 def _render_parameter(parameter: Any) -> str:
     words = [*(parameter.help or "").split(), *(["Required."] if parameter.required else [])]
+    if choices := _list_choices(parameter.type_descriptor.annotation):
+        words.append(f"One of {', '.join(f'`{choice}`' for choice in choices)}.")
+    if isinstance(parameter.default, int | float | str) and not isinstance(parameter.default, bool):
+        words.append(f"Default: `{parameter.default}`.")
     return f"| `{_name_parameter(parameter)}` | {' '.join(words)} |"
+
+
+def _list_choices(annotation: Any) -> list[str]:
+    """Return the values that a `Literal`, an enum or a list of either allows; an empty list for other types."""
+    if get_origin(annotation) is list:
+        (annotation,) = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    return list(annotation) if isinstance(annotation, EnumType) else []
 
 
 def _name_parameter(parameter: Any) -> str:
