@@ -31,8 +31,8 @@ from app.maintenance.sweeper import Sweeper
 _DESCRIPTION = """
 Detects face manipulation in videos.
 
-Submit a clip with `POST /v1/jobs`, then read the job until its `status` is final. `status` says whether the clip was
-processed; `verdict` says what was found. A clip that cannot be evaluated has the verdict `NOT_EVALUATED` and reasons.
+Submit a clip with `POST /v1/jobs`, then read the job until its `status` is final. `status` is the state of the work,
+`verdict` the finding. A clip that cannot be evaluated has the verdict `NOT_EVALUATED` and reasons.
 Errors are problem documents (RFC 9457) with a stable `code`.
 """
 
@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             part.stop()
         engine.dispose()
 
-    # Serves the scripts of /docs itself: it works without internet, and no CDN learns of its readers.
+    # Serves the scripts of /docs itself: it works without internet and sends no requests to a CDN.
     app = FastAPIOffline(title="Unmask", version="1", description=_DESCRIPTION, redoc_url=None, lifespan=lifespan)
     for router in _ROUTERS:
         app.include_router(router)
@@ -97,7 +97,7 @@ def _make_resources(settings: Settings, engine: Engine) -> Resources:
         sessions=sessions,
         storage=make_storage(storage_url, reserve_bytes=settings.storage_reserve_bytes),
         notifier=JobNotifier(redis_url),
-        job_events=JobEvents(engine, sessions),
+        job_events=JobEvents(engine, sessions, wait_max=settings.wait_max),
         authenticator=ApiKeyAuthenticator(sessions, api_key, settings.pepper(api_key)),
         egress=EgressPolicy(settings.egress_allow),
         rate_limiter=RateLimiter(

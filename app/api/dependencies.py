@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -12,7 +12,7 @@ from app.api.resources import Resources
 from app.api.sessions import actor_of
 from app.core.enums import Scope
 from app.core.errors import ForbiddenScopeError
-from app.schemas.base import Schema
+from app.schemas.base import Schema, ShortText
 from app.services import jobs
 from app.services.audit import set_actor
 from app.services.keys import Principal
@@ -55,6 +55,12 @@ Reader = Annotated[Principal, Depends(RequiresScope(Scope.JOBS_READ))]
 Writer = Annotated[Principal, Depends(RequiresScope(Scope.JOBS_WRITE))]
 WebhookWriter = Annotated[Principal, Depends(RequiresScope(Scope.WEBHOOKS_WRITE))]
 Admin = Annotated[Principal, Depends(RequiresScope(Scope.ADMIN))]
+
+
+IdempotencyKey = Annotated[
+    ShortText | None,
+    Header(description="A repeated request with the same key creates no second job and returns the first one."),
+]
 
 
 class PageQuery(Schema):

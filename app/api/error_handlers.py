@@ -19,6 +19,7 @@ from app.core.errors import (
     MethodNotAllowedError,
     NotFoundError,
     OverloadedError,
+    RequestTooLargeError,
     UnmaskError,
 )
 from app.core.logging import make_logger
@@ -93,7 +94,10 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     @app.exception_handler(UnmaskError)
     def _ours(request: Request, error: UnmaskError) -> JSONResponse:
-        return problem_response(error, path=request.url.path)
+        response = problem_response(error, path=request.url.path)
+        if isinstance(error, RequestTooLargeError):
+            response.headers["Connection"] = "close"  # the rest of the body is not read
+        return response
 
     @app.exception_handler(RequestValidationError)
     def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -30,8 +30,9 @@ _LISTEN_SECONDS = 0.25
 class JobEvents:
     """Waits for jobs. Start it in the event loop whose requests wait."""
 
-    def __init__(self, engine: Engine, sessions: sessionmaker[Session]) -> None:
+    def __init__(self, engine: Engine, sessions: sessionmaker[Session], *, wait_max: timedelta) -> None:
         self._engine = engine
+        self._wait_max = wait_max
         self._sessions = sessions
         self._changed: defaultdict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._stopped = threading.Event()
@@ -48,8 +49,12 @@ class JobEvents:
         self._stopped.set()
         self._thread.join(timeout=2 * _POLL_SECONDS)
 
-    async def wait_for_end(self, job_id: UUID, *, tenant: str, wait: timedelta) -> JobSnapshot:
-        """Return a job as soon as it has ended, at the latest after ``wait``. No thread is blocked meanwhile.
+    def limit_wait(self, seconds: float) -> float:
+        """Return a requested wait, limited by ``UNMASK_WAIT_MAX``."""
+        return min(seconds, self._wait_max.total_seconds())
+
+    async def wait_for_end(self, job_id: UUID, *, tenant: str, seconds: float = 0) -> JobSnapshot:
+        """Return a job as soon as it has ended, at the latest after a limited wait. No thread is blocked meanwhile.
 
         Raises as ``jobs.get_job``.
         """
@@ -62,8 +67,8 @@ class JobEvents:
             )
             return snapshot.job.status.is_final
 
-        if not await has_ended() and wait > timedelta(0):
-            await self.wait_until(job_id, has_ended, wait=wait)
+        if not await has_ended() and seconds > 0:
+            await self._wait_until(job_id, has_ended, seconds=self.limit_wait(seconds))
         return snapshot
 
     async def follow_job(self, job_id: UUID, *, tenant: str, after: int) -> AsyncIterator[ServerSentEvent]:
@@ -98,10 +103,10 @@ class JobEvents:
             if not self._changed[job_id]:
                 del self._changed[job_id]
 
-    async def wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, wait: timedelta) -> None:
-        """Return when ``is_done`` holds, at the latest after ``wait``. It is checked after each change of the job."""
+    async def _wait_until(self, job_id: UUID, is_done: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+        """Return when ``is_done`` holds, at the latest after a time. It is checked after each change of the job."""
         with self.subscribe(job_id) as changed, suppress(TimeoutError):
-            async with asyncio.timeout(wait.total_seconds()):
+            async with asyncio.timeout(seconds):
                 while not await is_done():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from app.api.paths import UPLOAD_URLS
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, iterate_examples
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_REQUEST_ID, iterate_examples
 from app.schemas.problems import Problem
 
 _SCHEMAS = "#/components/schemas/{model}"
@@ -63,7 +63,7 @@ def make_openapi(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], *, needs_key: bool) -> None:
-    """Add what every operation has."""
+    """Add security and common errors to an operation."""
     if "HTTPValidationError" in str(operation["responses"].get("422")):
         del operation["responses"]["422"]
     if "requestBody" in operation:
@@ -123,7 +123,7 @@ def _problem_example(status: int) -> dict[str, Any]:
         "code": code,
         "detail": _PROBLEM_DESCRIPTIONS[status].partition(": ")[2],
         "instance": f"/v1/jobs/{EXAMPLE_JOB_ID}",
-        "request_id": f"req_{EXAMPLE_HEX}",
+        "request_id": EXAMPLE_REQUEST_ID,
         "retryable": status in {408, 429, 503, 507},
         "errors": [],
     }

@@ -9,9 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from app.core.errors import NotFoundError
-from app.core.ids import IdPrefix, format_id, parse_id
-
-_EXAMPLE = UUID("0199c1f27d0a7c3e8a51b0c2d3e4f506")
+from app.core.ids import IdPrefix, example_id, parse_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class PublicId:
     def parse(self, text: str) -> UUID:
         """Return the UUID of a public id. Raises NotFoundError."""
         if (parsed := parse_id(text, self.prefix)) is None:
-            raise NotFoundError(f"No object has this id. An id looks like {format_id(self.prefix, _EXAMPLE)}.")
+            raise NotFoundError(f"No object has this id. An id looks like {example_id(self.prefix)}.")
         return parsed
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -32,7 +30,7 @@ class PublicId:
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Show a string with an example in the OpenAPI."""
-        return {"type": "string", "examples": [format_id(self.prefix, _EXAMPLE)]}
+        return {"type": "string", "examples": [example_id(self.prefix)]}
 
 
 JobId = Annotated[UUID, PublicId(IdPrefix.JOB)]

@@ -10,6 +10,9 @@ ModelName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 """Name of an installed model; also the name of its folder."""
 
 
+_EXAMPLE = UUID("0199c1f27d0a7c3e8a51b0c2d3e4f506")
+
+
 class IdPrefix(StrEnum):
     """Kinds of objects that have a public id."""
 
@@ -25,6 +28,11 @@ class IdPrefix(StrEnum):
 def format_id(prefix: IdPrefix, value: UUID) -> str:
     """Return the public id of an object."""
     return f"{prefix}_{value.hex}"
+
+
+def example_id(prefix: IdPrefix) -> str:
+    """Return an example of a public id for documentation."""
+    return format_id(prefix, _EXAMPLE)
 
 
 def parse_id(text: str, prefix: IdPrefix) -> UUID | None:

@@ -10,7 +10,7 @@ _TS_PACKETS = ((0, 188), (4, 192))
 """Offset of the sync byte and packet length, of MPEG-TS and of M2TS."""
 
 
-def is_video(head: bytes) -> bool:
+def _is_video(head: bytes) -> bool:
     """Return whether these first bytes may belong to MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."""
     if head[4:8] == b"ftyp":
         return head[8:12] not in _IMAGE_BRANDS
@@ -25,7 +25,7 @@ def require_video_signature(head: bytes) -> None:
     """Raise UnsupportedMediaError if these first bytes do not belong to a supported video container."""
     if not head:
         raise UnsupportedMediaError("The clip is empty. Send the video file itself.")
-    if not is_video(head):
+    if not _is_video(head):
         raise UnsupportedMediaError(
             "This is not a supported video file. Send MP4, MOV, 3GP, Matroska, WebM, MPEG-TS or AVI."
         )

@@ -1,4 +1,4 @@
-"""Delete what is older than the settings keep it. Clips are shared by content: the last reference deletes the file."""
+"""Delete clips, jobs and records after their retention. The last reference to a clip deletes its file."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_TIME, Schema, example
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_REQUEST_ID, EXAMPLE_TIME, Schema, example
 
 
 class AuditEvent(Schema):
@@ -28,7 +28,7 @@ class AuditPage(Schema):
                     "actor": "1f0c9a2b",
                     "action": "job.deleted",
                     "target": EXAMPLE_JOB_ID,
-                    "request_id": f"req_{EXAMPLE_HEX}",
+                    "request_id": EXAMPLE_REQUEST_ID,
                     "at": EXAMPLE_TIME,
                 }
             ],

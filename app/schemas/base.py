@@ -6,14 +6,16 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from app.core.ids import IdPrefix, example_id
+
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_NO_NUL)]
 WebUrl = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_NO_NUL)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 LongText = Annotated[str, StringConstraints(max_length=1000, pattern=_NO_NUL)]
 
-EXAMPLE_HEX = "0199c1f27d0a7c3e8a51b0c2d3e4f506"
-EXAMPLE_JOB_ID = f"job_{EXAMPLE_HEX}"
+EXAMPLE_REQUEST_ID = "req_0199c1f27d0a7c3e8a51b0c2d3e4f506"
+EXAMPLE_JOB_ID = example_id(IdPrefix.JOB)
 EXAMPLE_TIME = "2026-11-23T17:00:00Z"
 EXAMPLE_SHA256 = "9f86d081884c7d659a2feaa0c55ad015" * 2
 

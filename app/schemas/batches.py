@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.core.enums import JobStatus
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_TIME, Schema, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_TIME, Schema, example
 from app.schemas.submissions import JOB_REQUEST_EXAMPLE, JobRequest
 
 BATCH_MAX = 100
@@ -29,7 +30,7 @@ class Batch(Schema):
 
     model_config = example(
         {
-            "id": f"batch_{EXAMPLE_HEX}",
+            "id": example_id(IdPrefix.BATCH),
             "object": "batch",
             "status": "partially_failed",
             "jobs": {"succeeded": 98, "failed": 2},

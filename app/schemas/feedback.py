@@ -4,14 +4,15 @@ from datetime import datetime
 from typing import Any
 
 from app.core.enums import FeedbackLabel
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_TIME, LongText, Schema, ShortText, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_TIME, LongText, Schema, ShortText, example
 
 _REQUEST_EXAMPLE: dict[str, Any] = {
     "label": "fake",
     "category": "face swap",
     "note": "the original is on the news site",
 }
-_FEEDBACK_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {"id": f"fb_{EXAMPLE_HEX}", "created_at": EXAMPLE_TIME}
+_FEEDBACK_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {"id": example_id(IdPrefix.FEEDBACK), "created_at": EXAMPLE_TIME}
 
 
 class FeedbackRequest(Schema):

@@ -13,8 +13,8 @@ from app.core.enums import (
     RecommendedAction,
     Verdict,
 )
-from app.core.ids import ModelName
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_SHA256, EXAMPLE_TIME, Schema, example
+from app.core.ids import IdPrefix, ModelName, example_id
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_SHA256, EXAMPLE_TIME, Schema, example
 from app.schemas.policies import PolicyName
 from app.schemas.results import RESULT_EXAMPLE, Result
 
@@ -28,7 +28,7 @@ _JOB_EXAMPLE: dict[str, Any] = {
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
     "model": None,
-    "policy_id": f"pol_{EXAMPLE_HEX}",
+    "policy_id": example_id(IdPrefix.POLICY),
     "clip": {"name": "clip.mp4", "url": None, "sha256": EXAMPLE_SHA256, "bytes": 1048576, "deleted_at": None},
     "attempts": 1,
     "deduplicated_from": None,
@@ -114,7 +114,7 @@ class Job(Schema):
     deduplicated_from: str | None
     """Job whose result this is, for the same bytes and detector; null if the clip was analyzed."""
     reanalysis_of: str | None
-    """Job whose clip this job analyzes or decides again."""
+    """Job whose clip or result this job reanalyzes."""
     batch_id: str | None
     queue_position: int | None
     """Number of jobs in front of this one while it is queued."""
@@ -144,9 +144,9 @@ class ReanalysisRequest(Schema):
     model_config = example({"policy": "strict"})
 
     policy: PolicyName | None = None
-    """Policy, in its newest version, that decides the stored probabilities; nothing is decoded. Null: as before."""
+    """Policy, in its newest version, for the stored probabilities; nothing is decoded. Null: as before."""
     model: ModelName | None = None
-    """Installed model that analyzes the clip, if it was not deleted."""
+    """Installed model that analyzes the clip. The clip must not have been deleted."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:

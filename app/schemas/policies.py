@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from app.core.enums import RecommendedAction, Verdict
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, example
 
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Rate = Annotated[float, Field(gt=0, le=0.5)]
@@ -23,7 +24,7 @@ _REQUEST_EXAMPLE: dict[str, Any] = {
     "actions": {"manipulated": "block", "suspicious": "review", "authentic": "allow", "not_evaluated": "review"},
 }
 _POLICY_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {
-    "id": f"pol_{EXAMPLE_HEX}",
+    "id": example_id(IdPrefix.POLICY),
     "object": "policy",
     "version": 3,
     "created_at": EXAMPLE_TIME,

@@ -1,9 +1,10 @@
-"""Schemas of results: clip, tracks, frames, reasons, and what a worker hands over."""
+"""Schemas of results: clip, tracks, frames, reasons."""
 
 from typing import Any
 
 from app.core.enums import ReasonCode, RecommendedAction, Verdict, WarningCode
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_SHA256, Schema, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_SHA256, Schema, example
 from app.schemas.policies import AppliedPolicy
 
 FRAME_EXAMPLE: dict[str, Any] = {
@@ -59,7 +60,7 @@ RESULT_EXAMPLE: dict[str, Any] = {
     "timings": {"extract_seconds": 0.51, "score_seconds": 0.14},
     "recommended_action": "review",
     "policy": {
-        "id": f"pol_{EXAMPLE_HEX}",
+        "id": example_id(IdPrefix.POLICY),
         "name": "default",
         "version": 3,
         "suspicious_at": 0.84,

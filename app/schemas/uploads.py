@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_SHA256, EXAMPLE_TIME, Schema, Sha256, ShortText, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_SHA256, EXAMPLE_TIME, Schema, Sha256, ShortText, example
 
 _UPLOAD_EXAMPLE: dict[str, Any] = {
-    "id": f"up_{EXAMPLE_HEX}",
+    "id": example_id(IdPrefix.UPLOAD),
     "object": "upload",
     "status": "incomplete",
     "name": "clip.mp4",

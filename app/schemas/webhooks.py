@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from app.core.enums import EventType, WebhookJobs, WebhookPayload
-from app.schemas.base import EXAMPLE_HEX, EXAMPLE_TIME, LongText, Schema, Timestamp, WebUrl, example
+from app.core.ids import IdPrefix, example_id
+from app.schemas.base import EXAMPLE_TIME, LongText, Schema, Timestamp, WebUrl, example
 
 EventTypes = Annotated[list[EventType], Field(min_length=1, max_length=len(EventType))]
 
 _ENDPOINT_EXAMPLE: dict[str, Any] = {
-    "id": f"we_{EXAMPLE_HEX}",
+    "id": example_id(IdPrefix.WEBHOOK_ENDPOINT),
     "object": "webhook_endpoint",
     "url": "https://moderation.example.com/unmask",
     "description": "moderation queue",
@@ -32,7 +33,7 @@ class WebhookEndpointProperties(Schema):
 
     description: LongText | None = None
     events: EventTypes | None = None
-    """Event types that the endpoint gets; null: all."""
+    """Event types that the endpoint gets; null: all but `job.progress`."""
     jobs: WebhookJobs = WebhookJobs.ALL
     """`all`: events of all jobs; `named`: of jobs with this `webhook_url`."""
     payload: WebhookPayload = WebhookPayload.THIN
@@ -133,7 +134,7 @@ class Recovered(Schema):
 class WebhookEventReference(Schema):
     """Event that is due."""
 
-    model_config = example({"id": f"evt_{EXAMPLE_HEX}"})
+    model_config = example({"id": example_id(IdPrefix.WEBHOOK_EVENT)})
 
     id: str
     """`webhook-id` that the receiver gets."""
@@ -160,7 +161,7 @@ class WebhookDeliveryPage(Schema):
         {
             "items": [
                 {
-                    "event_id": f"evt_{EXAMPLE_HEX}",
+                    "event_id": example_id(IdPrefix.WEBHOOK_EVENT),
                     "type": "job.succeeded",
                     "at": EXAMPLE_TIME,
                     "status_code": 204,

@@ -58,9 +58,7 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
         if job is None:
             return None
         job.attempt += 1
-        transition = move_job(session, job, JobStatus.RUNNING, worker=worker, lease=lease)
-        job.phase, job.progress_done = Phase.FETCHING, 0
-        job.started_at = job.started_at or transition.at
+        move_job(session, job, JobStatus.RUNNING, worker=worker, lease=lease)
         return Attempt(
             job_id=job.id,
             number=job.attempt,

@@ -25,8 +25,8 @@ from app.services.submissions import (
     Submitter,
     add_job,
     check_request,
-    find_clip,
     lock_references,
+    resolve_clip,
 )
 
 
@@ -71,7 +71,7 @@ def _add_item(session: Session, context: SubmissionContext, links: JobLinks, ite
     options = item.options
     if "priority" not in options.model_fields_set:
         options = options.model_copy(update={"priority": Priority.BATCH})
-    clip = find_clip(session, item.source, tenant=links.tenant)
+    clip = resolve_clip(session, item.source, tenant=links.tenant)
     return add_job(session, context, links, clip, options)
 
 

@@ -113,7 +113,7 @@ def list_feedback(session: Session, job_id: UUID, *, tenant: str) -> Sequence[Fe
 
 
 def cancel_job(session: Session, job_id: UUID, *, tenant: str) -> None:
-    """End a job that has not ended. Its worker learns of it at the next heartbeat.
+    """End a job that has not ended. Its worker stops at the next heartbeat.
 
     Raises:
         NotFoundError, GoneError: As ``get_job``.

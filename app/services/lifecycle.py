@@ -11,7 +11,8 @@ from app.db.tables.jobs import Job, Transition
 
 
 def create_job(session: Session, job: Job) -> None:
-    """Insert a queued job and publish it."""
+    """Insert a job with the status ``queued`` and publish it."""
+    job.status = JobStatus.QUEUED
     session.add(job)
     session.flush()
     _publish(session, Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
@@ -35,7 +36,9 @@ def move_job(
     Raises:
         IllegalTransitionError: ``NEXT_STATUSES`` does not allow the change.
     """
-    transition = job.move_to(status, at=db_now(session), worker=worker)
+    with session.no_autoflush:  # one UPDATE for the status and what the caller has changed
+        now = db_now(session)
+    transition = job.move_to(status, at=now, worker=worker)
     if lease is not None:
         job.lease_owner, job.lease_until = worker, transition.at + lease
     _publish(session, transition)
@@ -44,6 +47,6 @@ def move_job(
 
 def _publish(session: Session, transition: Transition) -> None:
     session.add(transition)
-    session.flush()  # the lock order of tests/app/services/test_races.py: job, then webhook endpoints
+    session.flush()  # the lock order of tests/e2e/test_races.py: job, then webhook endpoints
     webhook_outbox.add_transition_events(session, transition)  # visible to the dispatcher after the commit
     transitions.notify_waiters(session, transition.job_id)

@@ -24,7 +24,7 @@ from app.schemas.policies import (
     SimulationRequest,
 )
 from app.services import audit
-from app.services.verdicts import apply_policy, decide, decide_verdict, get_actions
+from app.services.verdicts import actions_of, apply_policy, decide, decide_verdict
 
 _EXAMPLES_MAX = 100
 
@@ -74,7 +74,7 @@ def simulate_policy(session: Session, policy_id: UUID, *, tenant: str, request: 
     with session.begin():
         policy = _require_policy(policy_queries.find_policy(session, policy_id, tenant=tenant))
         applied: dict[str, AppliedPolicy] = {}
-        actions, before, then, flips = get_actions(policy), Counter[Verdict](), Counter[Verdict](), 0
+        actions, before, then, flips = actions_of(policy), Counter[Verdict](), Counter[Verdict](), 0
         examples: list[Flip] = []
         for past in result_queries.iterate_verdicts(session, tenant=tenant, **dict(request)):
             sha256 = past.calibration_sha256

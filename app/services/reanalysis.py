@@ -1,4 +1,4 @@
-"""Use case of reanalysis: decide by another policy at once, or queue the clip for another model. Old results stay."""
+"""Use case of reanalysis: apply another policy at once, or queue the clip for another model. Old results stay."""
 
 from uuid import UUID
 
@@ -40,7 +40,7 @@ def reanalyze_job(
 ) -> UUID:
     """Create a job for the clip of another job. Returns its id.
 
-    With a policy alone the new job ends at once: the stored probabilities are decided again, nothing is decoded.
+    With a policy alone the new job ends at once: the policy is applied to the stored probabilities, nothing is decoded.
 
     Raises:
         NotFoundError: The tenant has no such job.
@@ -58,7 +58,7 @@ def reanalyze_job(
         old = require_job(job_queries.find_job(session, job_id, tenant=submitter.tenant, for_share=True))
         links = JobLinks(old.tenant, reanalysis_of=old.id, webhook_endpoint_id=old.webhook_endpoint_id)
         result = None if request.model else require_result(old)
-        clip, options = _get_clip(session, old, request), _make_options(session, old, request)
+        clip, options = _make_clip_ref(session, old, request), _make_options(session, old, request)
         job = add_job(session, context, links, clip, options)
         if claim:
             bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
@@ -78,11 +78,11 @@ def emit_verdict_changed(session: Session, job: Job) -> None:
         add_job_event(session, job.id, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
 
 
-def _get_clip(session: Session, old: Job, request: ReanalysisRequest) -> ClipRef:
-    holder = lock_clip(session, old.clip_sha256, tenant=old.tenant) if old.clip_sha256 else None
-    if request.model is not None and holder is None:
+def _make_clip_ref(session: Session, old: Job, request: ReanalysisRequest) -> ClipRef:
+    other = lock_clip(session, old.clip_sha256, tenant=old.tenant) if old.clip_sha256 else None
+    if request.model is not None and other is None:
         raise GoneError("The clip of this job was deleted. Submit it again.")
-    deleted_at = None if holder else old.clip_deleted_at
+    deleted_at = None if other else old.clip_deleted_at
     return ClipRef(old.clip_name, old.clip_url, old.clip_sha256, old.clip_bytes, deleted_at)
 
 

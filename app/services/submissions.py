@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.core.enums import JobStatus, Priority
+from app.core.enums import Priority
 from app.core.errors import FieldError, InvalidRequestError, NotFoundError, UploadIncompleteError
 from app.core.ids import IdPrefix, parse_id
 from app.db.engine import advisory_lock, db_now
@@ -152,7 +152,7 @@ def submit_source(
     with session.begin():
         endpoint_ids = lock_references(session, [request], tenant=submitter.tenant)
         links = JobLinks(submitter.tenant, webhook_endpoint_id=endpoint_ids.get(request.options.webhook_url))
-        clip = find_clip(session, request.source, tenant=submitter.tenant)
+        clip = resolve_clip(session, request.source, tenant=submitter.tenant)
         job = add_job(session, context, links, clip, request.options)
         if claim:
             bind_key(session, claim, job_id=job.id, fingerprint=fingerprint)
@@ -173,7 +173,6 @@ def add_job(session: Session, context: SubmissionContext, links: JobLinks, clip:
         batch_id=links.batch_id,
         reanalysis_of=links.reanalysis_of,
         webhook_endpoint_id=links.webhook_endpoint_id,
-        status=JobStatus.QUEUED,
         priority=options.priority,
         turn_at=now + (context.batch_delay if options.priority is Priority.BATCH else timedelta(0)),
         start_before=now + timedelta(seconds=deadline) if deadline else None,
@@ -240,7 +239,7 @@ def lock_clip(session: Session, sha256: str, *, tenant: str) -> Job | None:
     return job_queries.find_job_with_clip(session, sha256, tenant=tenant)
 
 
-def find_clip(session: Session, source: Source, *, tenant: str) -> ClipRef:
+def resolve_clip(session: Session, source: Source, *, tenant: str) -> ClipRef:
     """Return the clip of a source. Call ``lock_references`` before.
 
     Raises NotFoundError, UploadIncompleteError.
@@ -248,10 +247,10 @@ def find_clip(session: Session, source: Source, *, tenant: str) -> ClipRef:
     if source.url:
         return ClipRef(url=source.url)
     if source.sha256:
-        holder = job_queries.find_job_with_clip(session, source.sha256, tenant=tenant)
-        if holder is None:
+        other = job_queries.find_job_with_clip(session, source.sha256, tenant=tenant)
+        if other is None:
             raise NotFoundError("None of your jobs has a clip with this SHA-256. Upload it.")
-        return ClipRef(holder.clip_name, None, source.sha256, holder.clip_bytes)
+        return ClipRef(other.clip_name, None, source.sha256, other.clip_bytes)
     upload_id = _upload_id(source)
     upload = upload_queries.find_upload(session, upload_id, tenant=tenant, lock=True) if upload_id else None
     if upload is None:

@@ -40,9 +40,17 @@ class UploadRules:
     """Time until an upload that no job uses is deleted."""
 
 
+@dataclass(frozen=True, slots=True)
+class UploadAccess:
+    """Upload with the secret of its one-time URL."""
+
+    upload: ClipUpload
+    secret: str
+
+
 def begin_upload(
     session: Session, storage: ClipStorage, rules: UploadRules, *, tenant: str, request: UploadRequest
-) -> tuple[ClipUpload, str]:
+) -> UploadAccess:
     """Create an upload. Returns it with the secret of its one-time URL.
 
     Raises:
@@ -67,7 +75,7 @@ def begin_upload(
         session.add(upload)
         session.flush()
         audit.record(session, "upload.begun", upload.public_id, tenant=tenant)
-        return upload, secret
+        return UploadAccess(upload, secret)
 
 
 def get_upload(session: Session, upload_id: UUID, *, tenant: str) -> ClipUpload:
@@ -76,7 +84,7 @@ def get_upload(session: Session, upload_id: UUID, *, tenant: str) -> ClipUpload:
         return _require_upload(upload_queries.find_upload(session, upload_id, tenant=tenant))
 
 
-def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: timedelta) -> tuple[ClipUpload, str]:
+def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: timedelta) -> UploadAccess:
     """Replace the one-time URL of an upload. Raises NotFoundError."""
     secret = secrets.token_urlsafe(32)
     with session.begin():
@@ -84,7 +92,7 @@ def renew_url(session: Session, upload_id: UUID, *, tenant: str, url_lifetime: t
         upload.url_digest = _digest(secret)
         upload.url_expires_at = db_now(session) + url_lifetime
         audit.record(session, "upload.url_renewed", upload.public_id, tenant=tenant)
-        return upload, secret
+        return UploadAccess(upload, secret)
 
 
 def delete_upload(session: Session, storage: ClipStorage, upload_id: UUID, *, tenant: str) -> None:

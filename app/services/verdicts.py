@@ -1,4 +1,4 @@
-"""Decide verdicts: probabilities, thresholds, actions. Pure functions, no SQL."""
+"""Verdicts from probabilities and thresholds, and their actions. Pure functions, no SQL."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from app.schemas.policies import (
 
 
 def decide(payload: dict[str, Any], calibration: Calibration, policy: Policy | None) -> dict[str, Any]:
-    """Decide the verdicts of a finding, or decide those of a result again.
+    """Decide the verdicts of a finding, or of a result by another policy.
 
     Args:
         payload: ``schemas.results.Finding`` or ``Result`` as JSON; not modified.
@@ -31,7 +31,7 @@ def decide(payload: dict[str, Any], calibration: Calibration, policy: Policy | N
     decided = {
         "verdict": verdict,
         "tracks": tracks,
-        "recommended_action": get_actions(policy).on(verdict),
+        "recommended_action": actions_of(policy).on(verdict),
         "policy": applied.model_dump(mode="json"),
     }
     return payload | decided
@@ -68,6 +68,6 @@ def decide_verdict(applied: AppliedPolicy, probability: float | None) -> Verdict
     return Verdict.of(probability, suspicious_at=applied.suspicious_at, manipulated_at=applied.manipulated_at)
 
 
-def get_actions(policy: Policy | None) -> Actions:
+def actions_of(policy: Policy | None) -> Actions:
     """Return the recommended action per verdict."""
     return Actions.model_validate(policy.actions) if policy else Actions()

@@ -4,7 +4,6 @@ import base64
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -17,14 +16,16 @@ from app.db.queries import webhook_outbox
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.infra.egress import EgressPolicy, EgressRefusedError
+from app.schemas.webhooks import WebhookEndpointChanges, WebhookEndpointProperties, WebhookEndpointRequest
 from app.services import audit
 
+_CHANGEABLE = set(WebhookEndpointProperties.model_fields)
 _SECRET_BYTES = 32
 """Length of a secret; Standard Webhooks requires 24 to 64 bytes."""
 
 
 def create_endpoint(
-    session: Session, egress: EgressPolicy, *, tenant: str, url: str, **properties: Any
+    session: Session, egress: EgressPolicy, *, tenant: str, request: WebhookEndpointRequest
 ) -> WebhookEndpoint:
     """Create an endpoint. Returns it with its secret.
 
@@ -32,9 +33,18 @@ def create_endpoint(
         InvalidRequestError: The service may not send to this URL.
         EndpointExistsError: The tenant has an endpoint with this URL.
     """
-    check_url(egress, url, pointer="/url")
+    check_url(egress, request.url, pointer="/url")
     with session.begin():
-        endpoint = _make_endpoint(tenant=tenant, url=url, **properties)
+        endpoint = WebhookEndpoint(
+            id=uuid7(),
+            tenant=tenant,
+            url=request.url,
+            description=request.description,
+            events=request.events,
+            jobs=request.jobs,
+            payload=request.payload,
+            secret=_make_secret(),
+        )
         if not webhook_queries.add_endpoint(session, endpoint):
             raise EndpointExistsError("An endpoint with this URL exists. Change it with PATCH.")
         audit.record(session, "webhook_endpoint.created", endpoint.public_id, tenant=tenant)
@@ -43,7 +53,8 @@ def create_endpoint(
 
 def get_or_create_named(session: Session, *, tenant: str, url: str) -> UUID:
     """Return the id of the endpoint that a job names by URL, in the job's transaction. Creates a missing one."""
-    return webhook_queries.find_or_add_endpoint(session, _make_endpoint(tenant=tenant, url=url, jobs=WebhookJobs.NAMED))
+    endpoint = WebhookEndpoint(id=uuid7(), tenant=tenant, url=url, jobs=WebhookJobs.NAMED, secret=_make_secret())
+    return webhook_queries.find_or_add_endpoint(session, endpoint)
 
 
 def check_url(egress: EgressPolicy, url: str, *, pointer: str) -> None:
@@ -67,14 +78,15 @@ def get_endpoint(session: Session, endpoint_id: UUID, *, tenant: str) -> Webhook
 
 
 def update_endpoint(
-    session: Session, endpoint_id: UUID, *, tenant: str, enabled: bool | None, changes: dict[str, Any]
+    session: Session, endpoint_id: UUID, *, tenant: str, changes: WebhookEndpointChanges
 ) -> WebhookEndpoint:
-    """Change an endpoint. Enabling it resets its failures. Raises NotFoundError."""
+    """Change the fields that are set in ``changes``. Enabling an endpoint resets its failures. Raises NotFoundError."""
     with session.begin():
         endpoint = _require_endpoint(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant, lock=True))
         audit.record(session, "webhook_endpoint.changed", endpoint.public_id, tenant=tenant)
-        for name, value in changes.items():
-            setattr(endpoint, name, value)
+        for name in changes.model_fields_set & _CHANGEABLE:
+            setattr(endpoint, name, getattr(changes, name))
+        enabled = changes.enabled if "enabled" in changes.model_fields_set else None
         if enabled is False and endpoint.disabled_at is None:
             disable_endpoint(session, endpoint, reason="disabled by its owner", at=db_now(session))
         if enabled is True:
@@ -160,10 +172,6 @@ def disable_endpoint(session: Session, endpoint: WebhookEndpoint, *, reason: str
     data = {"endpoint_id": endpoint.public_id, "url": endpoint.url, "reason": reason}
     for other in webhook_queries.list_other_endpoints(session, endpoint):
         webhook_outbox.add_event(session, other, EventType.ENDPOINT_DISABLED, data)
-
-
-def _make_endpoint(**properties: Any) -> WebhookEndpoint:
-    return WebhookEndpoint(id=uuid7(), secret=_make_secret(), **properties)
 
 
 def _make_secret() -> str:

@@ -39,7 +39,7 @@ async def submit_request(request: Request, resources: Resources, writer: Princip
         UnmaskError: See ``submit_upload``, ``submit_source`` and ``receive_clip``.
     """
     limits = make_limits(resources.settings)
-    async with _claim_key(resources, writer, key) as claim:
+    async with idempotency_claim(resources, writer, key) as claim:
         if not is_json(request):
             return await _submit_clip(request, resources, writer, limits, claim)
         source = await receive_source(request, limits)
@@ -48,7 +48,7 @@ async def submit_request(request: Request, resources: Resources, writer: Princip
 
 async def submit(resources: Resources, writer: Principal, key: str | None, submission: Submission) -> UUID:
     """Run a use case that creates jobs, under an Idempotency-Key and against the quota of the principal."""
-    async with _claim_key(resources, writer, key) as claim:
+    async with idempotency_claim(resources, writer, key) as claim:
         return await _run(resources, writer, claim, submission)
 
 
@@ -92,7 +92,7 @@ async def _run(resources: Resources, writer: Principal, claim: IdempotencyClaim 
 
 
 @asynccontextmanager
-async def _claim_key(
+async def idempotency_claim(
     resources: Resources, writer: Principal, key: str | None
 ) -> AsyncIterator[IdempotencyClaim | None]:
     """Claim an Idempotency-Key for the block; released if the block fails. Yields None without a key.

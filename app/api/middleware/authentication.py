@@ -61,7 +61,8 @@ class ApiKeyMiddleware:
             return
         headers = status.as_headers() if status else {}
         if status and status.is_exceeded:
-            detail = f"Rate limit exceeded: {status.limit} requests per window. Slow down, or ask for a higher limit."
+            rate = status.rate.replace("/", " requests per ")
+            detail = f"Rate limit exceeded: {rate}. Slow down, or ask for a higher limit."
             too_many = RateLimitedError(detail, retry_after_seconds=status.reset_seconds)
             await _refuse(too_many, scope, receive, send, headers)
             return

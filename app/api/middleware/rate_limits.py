@@ -28,6 +28,8 @@ class RateLimitStatus:
     """State of a key's limit."""
 
     is_exceeded: bool
+    rate: str
+    """As ``600/minute``."""
     limit: int
     remaining: int
     reset_seconds: int
@@ -87,4 +89,4 @@ class RateLimiter:
             self._log.warning("rate_limits_off", error=str(error), seconds=_PAUSE_SECONDS)
             return None
         reset_seconds = max(int(stats.reset_time - time.time()) + 1, 1)
-        return RateLimitStatus(is_exceeded, window.amount, max(stats.remaining, 0), reset_seconds)
+        return RateLimitStatus(is_exceeded, rate, window.amount, max(stats.remaining, 0), reset_seconds)

@@ -17,7 +17,7 @@ _QUALITY = re.compile(r"[01](\.\d{0,3})?")
 
 
 def respond_frames(request: Request, rows: Sequence[FrameScore], *, limit: int) -> Response:
-    """Return a page of frames in the format that ``Accept`` prefers. Give one row more than the limit, if there is."""
+    """Return a page of frames in the format that ``Accept`` prefers. Pass up to ``limit + 1`` rows."""
     page, cursor = cut_page(rows, lambda frame: frame.position, limit=limit)
     frames = [schemas.Frame.model_validate(row.payload) for row in page]
     headers = {"Vary": "Accept"} | link_next(request, cursor)

@@ -11,6 +11,7 @@ from app.api.presenters.responses import link_next, respond_json
 from app.core.enums import STATUS_EVENTS
 from app.core.ids import IdPrefix, format_id
 from app.db.tables.jobs import Feedback, Job, Transition
+from app.db.tables.results import Result
 from app.schemas import feedback as feedback_schemas
 from app.schemas import jobs as job_schemas
 from app.schemas import results as result_schemas
@@ -48,7 +49,7 @@ def present_job(snapshot: JobSnapshot) -> job_schemas.Job:
         queue_position=snapshot.queue_position,
         progress=present_progress(job),
         failure=_present_failure(job),
-        result=result_schemas.Result.model_validate(job.result.payload) if job.result else None,
+        result=present_result(job.result) if job.result else None,
         start_before=job.start_before,
         created_at=job.created_at,
         started_at=job.started_at,
@@ -57,6 +58,11 @@ def present_job(snapshot: JobSnapshot) -> job_schemas.Job:
             self=self_link, result=f"{self_link}/result", frames=f"{self_link}/frames", events=f"{self_link}/events"
         ),
     )
+
+
+def present_result(result: Result) -> result_schemas.Result:
+    """Return a result as clients see it."""
+    return result_schemas.Result.model_validate(result.payload)
 
 
 def present_progress(job: Job) -> job_schemas.Progress | None:
@@ -118,7 +124,7 @@ def respond_new_job(request: Request, snapshot: JobSnapshot, *, waited_seconds: 
 
 
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
-    """Return a page of jobs. Give one job more than the limit if there are more."""
+    """Return a page of jobs. Pass up to ``limit + 1`` jobs."""
     page, cursor = cut_page(jobs, lambda job: job.id, limit=limit)
     items = [present_job(JobSnapshot(job)) for job in page]
     return respond_json(job_schemas.JobPage(items=items, next_cursor=cursor), headers=link_next(request, cursor))

@@ -6,7 +6,7 @@ from app.api.paths import UPLOAD_URLS
 from app.db.tables.uploads import ClipUpload
 from app.infra.clip_storage import ClipStorage
 from app.schemas import uploads as schemas
-from app.services.uploads import count_received_bytes
+from app.services.uploads import UploadAccess, count_received_bytes
 
 
 def present_upload(storage: ClipStorage, upload: ClipUpload) -> schemas.ClipUpload:
@@ -23,15 +23,15 @@ def present_upload(storage: ClipStorage, upload: ClipUpload) -> schemas.ClipUplo
     )
 
 
-def present_new_upload(storage: ClipStorage, upload: ClipUpload, secret: str) -> schemas.ClipUploadWithUrl:
+def present_new_upload(storage: ClipStorage, access: UploadAccess) -> schemas.ClipUploadWithUrl:
     """Return a new upload with its URL."""
-    shown, url = present_upload(storage, upload), present_upload_url(upload, secret)
+    shown, url = present_upload(storage, access.upload), present_upload_url(access)
     return schemas.ClipUploadWithUrl(**shown.model_dump(), **url.model_dump())
 
 
-def present_upload_url(upload: ClipUpload, secret: str) -> schemas.UploadUrl:
+def present_upload_url(access: UploadAccess) -> schemas.UploadUrl:
     """Return the URL of an upload."""
-    return schemas.UploadUrl(upload_url=UPLOAD_URLS + secret, upload_url_expires_at=upload.url_expires_at)
+    return schemas.UploadUrl(upload_url=UPLOAD_URLS + access.secret, upload_url_expires_at=access.upload.url_expires_at)
 
 
 def respond_offset(storage: ClipStorage, upload: ClipUpload, *, status_code: int) -> Response:

@@ -1,5 +1,8 @@
 """Present webhook endpoints, secrets and deliveries."""
 
+from uuid import UUID
+
+from app.core.ids import IdPrefix, format_id
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint
 from app.schemas import webhooks as schemas
 
@@ -21,6 +24,11 @@ def present_new_endpoint(endpoint: WebhookEndpoint) -> schemas.WebhookEndpointWi
 def present_secret(endpoint: WebhookEndpoint) -> schemas.WebhookSecret:
     """Return the secret of an endpoint."""
     return schemas.WebhookSecret(secret=endpoint.secret, previous_secret_until=endpoint.previous_secret_until)
+
+
+def present_event(event_id: UUID) -> schemas.WebhookEventReference:
+    """Return a reference to an event that is due."""
+    return schemas.WebhookEventReference(id=format_id(IdPrefix.WEBHOOK_EVENT, event_id))
 
 
 def present_delivery(delivery: WebhookDelivery) -> schemas.WebhookDelivery:

@@ -4,12 +4,11 @@ from functools import partial
 
 from fastapi import APIRouter
 
-from app.api.dependencies import Reader, ResourcesDep, SessionDep, Writer
+from app.api.dependencies import IdempotencyKey, Reader, ResourcesDep, SessionDep, Writer
 from app.api.ingest.submission import submit
 from app.api.openapi import COMMON_ERRORS, problems
 from app.api.path_ids import BatchId
 from app.api.presenters.batches import present_batch
-from app.api.routes.jobs import IdempotencyKey
 from app.api.sessions import run_in_session
 from app.schemas import batches as schemas
 from app.services import batches

@@ -1,7 +1,6 @@
 """Routes of jobs."""
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from app.api.dependencies import PageQuery, Reader, ResourcesDep, SessionDep, Writer, require_job
+from app.api.dependencies import IdempotencyKey, PageQuery, Reader, ResourcesDep, SessionDep, Writer, require_job
 from app.api.ingest.limits import streams_body
 from app.api.ingest.multipart import OPTIONS_HEADER
 from app.api.ingest.submission import parse_preferred_wait, submit, submit_request
@@ -17,7 +16,14 @@ from app.api.openapi import COMMON_ERRORS, problems, schema_ref
 from app.api.pagination import INTEGER, decode_position, decode_uuid
 from app.api.path_ids import JobId
 from app.api.presenters.frames import respond_frames
-from app.api.presenters.jobs import present_feedback, present_job, respond_job, respond_jobs, respond_new_job
+from app.api.presenters.jobs import (
+    present_feedback,
+    present_job,
+    present_result,
+    respond_job,
+    respond_jobs,
+    respond_new_job,
+)
 from app.core.enums import JobStatus, Verdict
 from app.core.ids import IdPrefix, parse_id
 from app.db.queries.jobs import JobFilter
@@ -29,10 +35,6 @@ from app.services import jobs, reanalysis
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=COMMON_ERRORS)
 
-IdempotencyKey = Annotated[
-    ShortText | None,
-    Header(description="A repeated request with the same key creates no second job and returns the first one."),
-]
 Prefer = Annotated[str, Header(description="`wait=SECONDS` (RFC 7240): wait for the end of the job, at most 60.")]
 
 _SUBMIT_BODY: dict[str, Any] = {
@@ -82,7 +84,10 @@ _FRAMES_RESPONSES = problems(404, 409, 410) | {
     }
 }
 _REANALYZE_RESPONSES = problems(404, 409, 410, 422) | {
-    200: {"model": schemas.Job, "description": "The new job has ended: a policy decided the stored probabilities"},
+    200: {
+        "model": schemas.Job,
+        "description": "The new job has ended: the policy was applied to the stored probabilities",
+    },
     202: {"description": "The new job is queued"},
 }
 
@@ -128,9 +133,9 @@ async def submit_job(
     """
     job_id = await submit_request(request, resources, writer, idempotency_key)
     wait_seconds = parse_preferred_wait(prefer)
-    wait = min(timedelta(seconds=wait_seconds or 0), resources.settings.wait_max)
-    snapshot = await resources.job_events.wait_for_end(job_id, tenant=writer.tenant, wait=wait)
-    return respond_new_job(request, snapshot, waited_seconds=wait.total_seconds() if wait_seconds is not None else None)
+    snapshot = await resources.job_events.wait_for_end(job_id, tenant=writer.tenant, seconds=wait_seconds or 0)
+    waited_seconds = None if wait_seconds is None else resources.job_events.limit_wait(wait_seconds)
+    return respond_new_job(request, snapshot, waited_seconds=waited_seconds)
 
 
 @router.get("", summary="List jobs", response_model=schemas.JobPage)
@@ -150,10 +155,8 @@ async def get_job(
     wait: Annotated[float, Query(ge=0, le=3600, description="Seconds to wait for the end of the job, at most 60.")] = 0,
 ) -> Response:
     """Get a job with its progress, and with its result once it has succeeded."""
-    limit = min(timedelta(seconds=wait), resources.settings.wait_max)
-    return respond_job(
-        request, present_job(await resources.job_events.wait_for_end(job_id, tenant=reader.tenant, wait=limit))
-    )
+    snapshot = await resources.job_events.wait_for_end(job_id, tenant=reader.tenant, seconds=wait)
+    return respond_job(request, present_job(snapshot))
 
 
 @router.get(
@@ -161,7 +164,7 @@ async def get_job(
 )
 def get_result(session: SessionDep, reader: Reader, job_id: JobId) -> result_schemas.Result:
     """Get the result alone. Returns 409 `no_result` if there is none yet."""
-    return result_schemas.Result.model_validate(jobs.get_result(session, job_id, tenant=reader.tenant).payload)
+    return present_result(jobs.get_result(session, job_id, tenant=reader.tenant))
 
 
 @router.get(
@@ -239,12 +242,13 @@ async def reanalyze_job(
 ) -> Response:
     """Create a new job, `reanalysis_of` this one. The old result stays as it is.
 
-    With a policy alone the answer is the finished job (200): the policy decides the stored probabilities. With a model
-    the clip is queued again, if it was not deleted. If the verdict differs, `job.verdict_changed` is sent.
+    With a policy alone the answer is the finished job (200): the policy is applied to the stored probabilities.
+    With a model the clip is queued again; it must not have been deleted.
+    If the verdict differs, `job.verdict_changed` is sent.
     """
     submission = partial(reanalysis.reanalyze_job, job_id=job_id, request=body)
     new_id = await submit(resources, writer, idempotency_key, submission)
-    snapshot = await resources.job_events.wait_for_end(new_id, tenant=writer.tenant, wait=timedelta(0))
+    snapshot = await resources.job_events.wait_for_end(new_id, tenant=writer.tenant)
     return respond_new_job(request, snapshot)
 
 

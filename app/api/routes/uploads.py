@@ -45,7 +45,7 @@ def begin_upload(
     resources.rate_limiter.consume_bytes(writer, body.bytes)
     rules = make_upload_rules(resources.settings)
     created = uploads.begin_upload(session, resources.storage, rules, tenant=writer.tenant, request=body)
-    return present_new_upload(resources.storage, *created)
+    return present_new_upload(resources.storage, created)
 
 
 @router.get("/{upload_id}", summary="Get an upload", responses=problems(404))
@@ -58,7 +58,7 @@ def get_upload(session: SessionDep, resources: ResourcesDep, writer: Writer, upl
 def renew_url(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> schemas.UploadUrl:
     """Replace the upload URL. The old one becomes invalid; the received bytes are kept."""
     lifetime = resources.settings.upload_url_lifetime
-    return present_upload_url(*uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime))
+    return present_upload_url(uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime))
 
 
 @router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=problems(404))

@@ -9,8 +9,13 @@ from app.api.dependencies import PageQuery, ResourcesDep, SessionDep, WebhookWri
 from app.api.openapi import COMMON_ERRORS, problems
 from app.api.pagination import BIG_INTEGER, cut_page, decode_position, decode_uuid
 from app.api.path_ids import EndpointId, EventId
-from app.api.presenters.webhooks import present_delivery, present_endpoint, present_new_endpoint, present_secret
-from app.core.ids import IdPrefix, format_id
+from app.api.presenters.webhooks import (
+    present_delivery,
+    present_endpoint,
+    present_event,
+    present_new_endpoint,
+    present_secret,
+)
 from app.schemas import webhooks as schemas
 from app.services import webhooks
 
@@ -23,7 +28,7 @@ def create_endpoint(
     session: SessionDep, resources: ResourcesDep, writer: WebhookWriter, body: schemas.WebhookEndpointRequest
 ) -> schemas.WebhookEndpointWithSecret:
     """Create an endpoint. Its events are signed (Standard Webhooks 1.0.0); the answer contains the secret."""
-    endpoint = webhooks.create_endpoint(session, resources.egress, tenant=writer.tenant, **body.model_dump())
+    endpoint = webhooks.create_endpoint(session, resources.egress, tenant=writer.tenant, request=body)
     return present_new_endpoint(endpoint)
 
 
@@ -49,10 +54,7 @@ def update_endpoint(
     session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId, body: schemas.WebhookEndpointChanges
 ) -> schemas.WebhookEndpoint:
     """Change the fields in the body. The URL cannot change: create another endpoint for another receiver."""
-    changes = body.model_dump(exclude_unset=True)
-    enabled = changes.pop("enabled", None)
-    changed = webhooks.update_endpoint(session, endpoint_id, tenant=writer.tenant, enabled=enabled, changes=changes)
-    return present_endpoint(changed)
+    return present_endpoint(webhooks.update_endpoint(session, endpoint_id, tenant=writer.tenant, changes=body))
 
 
 @endpoints_router.delete(
@@ -84,7 +86,7 @@ def rotate_secret(
 def send_test(session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId) -> schemas.WebhookEventReference:
     """Send `webhook.test`. The list of deliveries shows its result."""
     event = webhooks.send_test(session, endpoint_id, tenant=writer.tenant)
-    return schemas.WebhookEventReference(id=event.public_id)
+    return present_event(event.id)
 
 
 @endpoints_router.post("/{endpoint_id}:recover", summary="Redeliver failed events", responses=problems(404, 409))
@@ -112,4 +114,4 @@ def list_deliveries(
 def replay_event(session: SessionDep, writer: WebhookWriter, event_id: EventId) -> schemas.WebhookEventReference:
     """Send an event again with its old id, even if it was delivered before."""
     webhooks.replay_event(session, event_id, tenant=writer.tenant)
-    return schemas.WebhookEventReference(id=format_id(IdPrefix.WEBHOOK_EVENT, event_id))
+    return present_event(event_id)

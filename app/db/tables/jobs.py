@@ -115,6 +115,9 @@ class Job(Base):
         self.lease_owner = self.lease_until = self.phase = self.progress_done = self.progress_total = None
         if status is JobStatus.QUEUED:
             self.queued_at = at
+        if status is JobStatus.RUNNING:
+            self.phase, self.progress_done = Phase.FETCHING, 0
+            self.started_at = self.started_at or at
         if status.is_final:
             self.finished_at = at
         return Transition(job_id=self.id, status=status, attempt=self.attempt, worker=worker, at=at)

@@ -15,7 +15,7 @@ const ATTEMPTS = 3;
 const SHARED_MILLISECONDS = 10 * 60 * 1000; // signals of an item share a job, even a failed one, for so long
 const TIMEOUT_MILLISECONDS = 15 * 60 * 1000;
 
-const DOCS = 'See the model card and the README of your Unmask for details.';
+const DOCS = 'See the model card and docs/reference/results.md of Unmask.';
 
 function section(id, title, value) {
   return { id, title, fields: [{ label: 'Summary', value: `${value} ${DOCS}` }] };

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.infra.file_signatures import is_video
+from app.infra.file_signatures import _is_video
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ from app.infra.file_signatures import is_video
     ],
 )
 def test_first_bytes_identify_a_video(head: bytes, expected: bool) -> None:
-    assert is_video(head) is expected
+    assert _is_video(head) is expected

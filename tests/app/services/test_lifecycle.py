@@ -22,6 +22,7 @@ from app.db.tables.jobs import IllegalTransitionError, Job, Transition
 from app.db.tables.results import Result
 from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
 from app.infra.egress import EgressPolicy
+from app.schemas.webhooks import WebhookEndpointRequest
 from app.services import attempts, jobs
 from app.services.attempts import Attempt
 from app.services.keys import DEFAULT_TENANT
@@ -49,8 +50,9 @@ def notifications(engine: Engine) -> Iterator[psycopg.Connection]:
 @pytest.fixture
 def endpoint(sessions: Sessions) -> WebhookEndpoint:
     """Create a webhook endpoint for all jobs."""
+    request = WebhookEndpointRequest(url="https://webhooks.example/")
     with sessions() as session:
-        return create_endpoint(session, EgressPolicy(()), tenant=DEFAULT_TENANT, url="https://webhooks.example/")
+        return create_endpoint(session, EgressPolicy(()), tenant=DEFAULT_TENANT, request=request)
 
 
 def read_published(
@@ -129,8 +131,12 @@ def find_status_writes(path: Path) -> Iterator[str]:
         assigns = any(isinstance(target, ast.Attribute) and target.attr == "status" for target in targets)
         keywords = {keyword.arg for keyword in node.keywords} if isinstance(node, ast.Call) else set()
         called = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        creates = name == "Job" and "status" in keywords
+        sets = name == "setattr" and "'status'" in ast.unparse(node)
+        updates = called == "values" and ("status" in keywords or "Job.status:" in ast.unparse(node))
         # Files have a method 'move_to', too; only the one of jobs takes a time.
-        if assigns or (called == "move_to" and "at" in keywords) or (called == "values" and "status" in keywords):
+        if assigns or creates or sets or updates or (called == "move_to" and "at" in keywords):
             yield ast.unparse(node)
 
 
