@@ -1,6 +1,6 @@
 """Base class of the errors that the user of the training can fix; each module has its own subclass.
 
-The message says what to do.
+Its message states what is wrong and the next step.
 """
 
 

@@ -55,5 +55,5 @@ def test_killed_dispatcher_event_is_delivered_later(service: Service, clip: Call
         service.wait_for_end(job)
         with service.dispatcher():
             wait_until(lambda: any('"job.succeeded"' in body for _, body in target.requests), 60)
-    told = [body for _, body in target.requests if '"job.succeeded"' in body]
-    assert len(told) == 1
+    notices = [body for _, body in target.requests if '"job.succeeded"' in body]
+    assert len(notices) == 1

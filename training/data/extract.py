@@ -32,7 +32,7 @@ _RETRYABLE_CODES = {FailureCode.INPUT_MISSING, FailureCode.DECODE_TIMEOUT, Failu
 
 
 class ExtractError(TrainingError):
-    """The crops cannot be written; the message says why."""
+    """The crops cannot be written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

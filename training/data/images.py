@@ -26,7 +26,7 @@ Clip = list[CropRow]  # rows of one person in one clip, in the order of time
 
 
 class ImageError(TrainingError):
-    """An image is missing or damaged; the message says which."""
+    """An image is missing or damaged."""
 
 
 class ImageStore:

@@ -41,7 +41,7 @@ _KEPT = [int(point) for points in _MESH.values() for point in points.split()]
 
 
 class LandmarksError(TrainingError):
-    """The landmarks cannot be loaded; the message says what to do."""
+    """The landmarks cannot be loaded."""
 
 
 _VIEW = CropConfig(size_px=256, scale=2.0, upright=False)

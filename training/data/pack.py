@@ -38,7 +38,7 @@ _ENTRY_BYTES = 100
 
 
 class PackError(TrainingError):
-    """The data cannot be packed; the message says why."""
+    """The data cannot be packed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

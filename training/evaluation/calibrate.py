@@ -37,7 +37,7 @@ POLICY_RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
 
 
 class CalibrationError(TrainingError):
-    """The data or the rates do not allow a calibration; the message says what is missing."""
+    """The data or the rates do not allow a calibration."""
 
 
 @dataclass(frozen=True, slots=True)

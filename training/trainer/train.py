@@ -27,7 +27,7 @@ MODEL_NAME = "model"
 
 
 class RunError(TrainingError):
-    """The output folder cannot be used for this run; the message says why."""
+    """The output folder cannot be used for this run."""
 
 
 def train_model(config: TrainConfig, out: Path) -> Path:

@@ -142,9 +142,8 @@ def claim_due(
         select(WebhookEvent)
         .join(WebhookEvent.endpoint)
         .where(WebhookEvent.id.in_(select(ranked.c.id).where(ranked.c.place <= ranked.c.share)))
-        .where(
-            WebhookEvent.next_at <= func.clock_timestamp()
-        )  # again: another dispatcher may have claimed it meanwhile
+        # The condition is checked again: another dispatcher may have claimed the event meanwhile.
+        .where(WebhookEvent.next_at <= func.clock_timestamp())
         .order_by(is_failing, WebhookEvent.next_at)
         .limit(limit)
         .options(contains_eager(WebhookEvent.endpoint))
