@@ -33,12 +33,13 @@ Key = Annotated[str | None, typer.Option(help="API key. Default: UNMASK_API_KEY,
 def serve() -> None:
     """Run the whole service, with embedded PostgreSQL and Valkey unless the settings name servers."""
     from app.local.embedded_servers import AlreadyServingError
+    from app.local.serve import PortInUseError
     from app.local.serve import serve as run
     from app.local.supervisor import CrashLoopError
 
     try:
         run(Settings(), lambda line: print(line, flush=True))  # noqa: T201 (the command's output)
-    except (AlreadyServingError, CrashLoopError) as error:
+    except (AlreadyServingError, PortInUseError, CrashLoopError) as error:
         exit_with_error(error)
 
 

@@ -1,6 +1,7 @@
 """``unmask serve``: the whole service on one machine, with Python packages as the only installation."""
 
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,10 @@ from app.local.supervisor import Supervisor
 API_KEY_FILE = "api-key"
 _DATABASE_URL_FILE = "database-url"
 _KEY_PREFIX = "umk_"
+
+
+class PortInUseError(Exception):
+    """Address on which the API cannot listen."""
 
 
 def find_api_key(settings: Settings) -> str | None:
@@ -45,6 +50,7 @@ def serve(settings: Settings, on_message: Callable[[str], None]) -> None:
 
     Raises:
         AlreadyServingError: The data directory is in use.
+        PortInUseError: The API cannot listen on its address.
         CrashLoopError: A process of the service exits again and again.
     """
     # The flag delays the stop until a started server can be stopped: an interrupted start would leave it running.
@@ -53,9 +59,20 @@ def serve(settings: Settings, on_message: Callable[[str], None]) -> None:
         commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "webhooks")}
         supervisor = Supervisor(commands, environment, stop)
         url = f"http://{settings.api_host}:{settings.api_port}"
-        on_message(f"Unmask runs at {url} (documentation: {url}/docs). Press Ctrl-C to stop it.")
+        on_message(f"Starting the API at {url} (documentation: {url}/docs). Press Ctrl-C to stop.")
         supervisor.run()
         on_message("Stopping the database and the queue.")
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise PortInUseError if no server can listen on the address."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise PortInUseError(
+            f"The API cannot listen on {host}:{port}: {error.strerror}. Stop the other process, or set UNMASK_API_PORT."
+        ) from error
 
 
 @contextmanager
@@ -64,6 +81,7 @@ def _environment(settings: Settings, on_message: Callable[[str], None]) -> Itera
     data_dir = settings.data_dir.resolve()
     with ExitStack() as stack:
         stack.enter_context(lock_data_dir(data_dir))
+        check_port(settings.api_host, settings.api_port)
         database_url = settings.database_url
         if not database_url:
             on_message("Starting PostgreSQL.")

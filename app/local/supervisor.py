@@ -73,9 +73,12 @@ class Supervisor:
         child.early_exits = child.early_exits + 1 if is_early else 0
         child.process = None
         child.restart_at = now + 2**child.early_exits
-        self._print_line(child.name, f"exited with code {code}; restarting it")
         if child.early_exits >= _EARLY_EXITS_MAX:
-            raise CrashLoopError(f"{child.name} does not stay up. See its log above for the reason.")
+            self._print_line(child.name, f"exited with code {code}")
+            raise CrashLoopError(
+                f"{child.name} exited {child.early_exits} times in a row. Its log above has the reason."
+            )
+        self._print_line(child.name, f"exited with code {code}; restarting it")
 
     def _start(self, child: _Child) -> None:
         child.started = time.monotonic()

@@ -103,7 +103,7 @@ def test_serve_signal_during_start_leaves_no_process(
 ) -> None:
     stack = serve(make_environment(tmp_path), tmp_path / "log")
     time.sleep(delay_seconds)
-    os.killpg(stack.pid, number)  # as a terminal does: the processes that it has started hear it too
+    os.killpg(stack.pid, number)  # as a terminal does: its child processes get the signal too
     stack.popen.wait(60)
     assert family(tmp_path) == []
 
@@ -119,18 +119,18 @@ def test_serve_twice_in_one_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "reason"),
     [
         ("UNMASK_MODEL_DIR", "/nonexistent", "is not a model"),
         ("UNMASK_CLIP_MAX_PIXELS", "-1", "UNMASK_CLIP_MAX_PIXELS is '-1'"),
     ],
 )
-def test_serve_with_broken_worker_exits_with_reason(tmp_path: Path, name: str, value: str, said: str) -> None:
+def test_serve_with_broken_worker_exits_with_reason(tmp_path: Path, name: str, value: str, reason: str) -> None:
     stack = serve(make_environment(tmp_path) | {name: value}, tmp_path / "log")
     assert stack.popen.wait(90) == 1
     log = stack.log.read_text()
-    assert said in log
-    assert "worker does not stay up" in log
+    assert reason in log
+    assert "worker exited 3 times in a row" in log
     assert "Traceback" not in log
     assert family(tmp_path) == []
 
