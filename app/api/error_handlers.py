@@ -52,7 +52,13 @@ def problem_response(error: UnmaskError, *, path: str) -> JSONResponse:
 
 def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldError]:
     """Convert errors of pydantic to pointers; ``prefix`` is the pointer of the validated value in the request."""
-    return [FieldError(pointer=prefix + _pointer(error), detail=error["msg"]) for error in errors]
+    return [FieldError(pointer=prefix + _pointer(error), detail=_detail(error)) for error in errors]
+
+
+def _detail(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        return "This field does not exist. Remove it, or check its spelling."
+    return error["msg"]
 
 
 def _pointer(error: ErrorDetails) -> str:

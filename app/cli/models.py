@@ -29,7 +29,11 @@ def list_models() -> None:
     """List the installed models."""
     from app.infra.model_registry import load_installed_models
 
-    for model in load_installed_models(Settings().installed_models).values():
+    folder = Settings().installed_models
+    models = load_installed_models(folder)
+    if not models:
+        typer.echo(f"No model is installed in {folder}. Workers use the default model (UNMASK_MODEL_DIR).", err=True)
+    for model in models.values():
         print(f"{model.name}\t{model.version}\t{'trained' if model.trained else 'untrained'}")  # noqa: T201 (the output)
 
 

@@ -120,7 +120,9 @@ def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions
                 job = client.get(job.id, wait_seconds=_WAIT_SECONDS)
                 _show_progress(progress, bar, clip, job)
         except OSError as error:
-            return ScanResult(clip, 0.0, error=("unreadable", error.strerror or str(error)))
+            return ScanResult(
+                clip, 0.0, error=("unreadable", f"{error.strerror or error}. Check the path and its permissions.")
+            )
         except ApiError as error:
             if error.problem.code == "unauthorized":
                 raise
@@ -143,14 +145,14 @@ def _show_progress(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
 
 
 def _print_result(console: Console, scanned: ScanResult) -> None:
-    title = f"{escape(scanned.clip.name)}  ({scanned.seconds:.1f} s)"
+    title = f"{escape(scanned.clip.name)}  (analyzed in {scanned.seconds:.1f} s)"
     result = scanned.job.result if scanned.job else None
     if result is None:
         code, message = scanned.error or ("internal", "")
         console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {escape(message)}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("track", "verdict", "P(fake)", "seconds", "face px", "frames", "per frame"):
+    for heading in ("track", "verdict", "P(fake)", "from-to (s)", "face (px)", "frames", "P(fake) per frame"):
         table.add_column(heading, no_wrap=True)
     for track in result.tracks:
         table.add_row(*_format_track(track, scanned.frames))
@@ -158,6 +160,11 @@ def _print_result(console: Console, scanned: ScanResult) -> None:
     table.add_section()
     table.add_row("clip", verdict, _format_percent(result.probability), "", "", str(result.coverage.frames_sampled), "")
     console.print(table)
+    policy = result.policy
+    console.print(
+        f"  SUSPICIOUS from {_format_percent(policy.suspicious_at)}, MANIPULATED from "
+        f"{_format_percent(policy.manipulated_at)} (policy '{escape(policy.name)}')"
+    )
     notes: list[tuple[str, str]] = [(reason.code, reason.detail) for reason in result.reasons]
     notes += [(warning.code, warning.detail) for warning in result.warnings]
     for code, detail in notes:

@@ -44,10 +44,11 @@ def apply_policy(policy: Policy | None, calibration: Calibration) -> AppliedPoli
     if policy is None:
         return AppliedPolicy.model_validate(own | described)
     described |= {"id": policy.public_id, "name": policy.name, "version": policy.version}
-    low, high = policy.manipulated_false_positive_rate, policy.suspicious_false_positive_rate
-    if low is None or high is None or not calibration.operating_points:
+    manipulated_rate, suspicious_rate = policy.manipulated_false_positive_rate, policy.suspicious_false_positive_rate
+    points = calibration.operating_points
+    if manipulated_rate is None or suspicious_rate is None or not points:
         return AppliedPolicy.model_validate(own | described)
-    manipulated, suspicious = (_find_nearest(calibration.operating_points, rate) for rate in (low, high))
+    suspicious, manipulated = _find_point_within(points, suspicious_rate), _find_point_within(points, manipulated_rate)
     chosen = {
         "suspicious_at": suspicious.threshold,
         "suspicious_false_positive_rate": suspicious.false_positive_rate,
@@ -57,7 +58,7 @@ def apply_policy(policy: Policy | None, calibration: Calibration) -> AppliedPoli
     return AppliedPolicy.model_validate(described | chosen)
 
 
-def _find_nearest(points: Sequence[OperatingPoint], rate: float) -> OperatingPoint:
+def _find_point_within(points: Sequence[OperatingPoint], rate: float) -> OperatingPoint:
     """Return the point with the highest rate that is not above ``rate``, or the strictest if all are above."""
     by_rate = sorted(points, key=lambda point: point.false_positive_rate)
     return [by_rate[0], *(point for point in by_rate if point.false_positive_rate <= rate)][-1]

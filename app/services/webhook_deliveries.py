@@ -38,7 +38,7 @@ class DeliveryRequest:
     """Newest first."""
     body: str
     claimed_until: datetime
-    """Fence: a result is ignored if the event was claimed or replayed since."""
+    """Expiry of the claim. A result is ignored if the event was claimed or replayed since."""
 
 
 @dataclass(frozen=True, slots=True)
