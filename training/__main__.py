@@ -26,7 +26,7 @@ Model = Annotated[Path, typer.Option(help="Directory of a model.", metavar="DIR"
 Manifest = Annotated[Path, typer.Option(help="A manifest of 'extract', or a list of shards.", metavar="CSV")]
 Out = Annotated[Path, typer.Option(help="Folder to write.", metavar="DIR")]
 Layout = Literal["plain", "csv", "ffpp-c23", "ffpp-c40", "celeb-df-official", "celeb-df-disjoint", "dfdc"]
-Processes = Annotated[int, typer.Option(min=1, help="Number of parallel processes.")]
+Processes = Annotated[int, typer.Option(min=1, help="Number of parallel processes.", show_default="number of cores")]
 _CORES = os.cpu_count() or 1
 
 

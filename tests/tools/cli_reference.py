@@ -52,7 +52,9 @@ def _render_parameter(parameter: Any) -> str:
     words = [*(parameter.help or "").split(), *(["Required."] if parameter.required else [])]
     if choices := _list_choices(parameter.type_descriptor.annotation):
         words.append(f"One of {', '.join(f'`{choice}`' for choice in choices)}.")
-    if isinstance(parameter.default, int | float | str) and not isinstance(parameter.default, bool):
+    if isinstance(parameter.show_default, str):
+        words.append(f"Default: {parameter.show_default}.")
+    elif isinstance(parameter.default, int | float | str) and not isinstance(parameter.default, bool):
         words.append(f"Default: `{parameter.default}`.")
     return f"| `{_name_parameter(parameter)}` | {' '.join(words)} |"
 
