@@ -18,6 +18,7 @@ from training.data.manifest import CropRow
 from training.errors import TrainingError
 from worker.detector.config import CropConfig
 from worker.detector.extraction.crops import crop_face
+from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT, confine
 from worker.detector.types import Floats
 
 _MESH = {
@@ -77,7 +78,7 @@ def extract_landmarks(rows: Sequence[CropRow], root: Path, out: Path, *, model: 
     Returns:
         The number of crops in which a face was found.
     """
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads would escape the confinement
+    os.environ |= SINGLE_THREAD_ENVIRONMENT
     batches = [rows[start : start + 64] for start in range(0, len(rows), 64)]
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(root, model)) as pool:
@@ -94,8 +95,6 @@ _process: list[tuple[ImageStore, object]] = []
 def _start_process(root: Path, model: Path) -> None:
     import mediapipe  # noqa: PLC0415 (the training runs without it)
     from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
-
-    from worker.detector.sandbox.confinement import confine  # noqa: PLC0415
 
     del mediapipe
     content = model.read_bytes()

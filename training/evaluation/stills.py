@@ -15,7 +15,7 @@ import worker
 from app.core.enums import ReasonCode
 from worker.detector.config import DetectorConfig
 from worker.detector.extraction.crops import make_crop
-from worker.detector.sandbox.confinement import confine
+from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT, confine
 from worker.detector.types import Face, FaceCrop, Frame, Image
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def extract_face_crops(stills: Iterable[bytes], config: DetectorConfig, *, proce
         config: Configuration of crops and face detector.
         processes: Number of parallel processes.
     """
-    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads would escape the confinement
+    os.environ |= SINGLE_THREAD_ENVIRONMENT
     remaining = iter(stills)
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_start_process, initargs=(config,)) as pool:
         while batch := list(islice(remaining, _BATCH_STILLS)):  # pool.map reads its whole input at once

@@ -35,6 +35,9 @@ _ALL_FILE_ACCESS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 
 
 _OPEN_FILES_MAX = 64
 
+SINGLE_THREAD_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""Environment of a process that will be confined: a thread that a library starts at import would escape."""
+
 
 def die_with_parent(parent_pid: int) -> None:
     """Make the kernel kill this process if the parent dies. Exits if the parent is already dead."""

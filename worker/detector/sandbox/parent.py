@@ -16,6 +16,7 @@ import worker
 from app.core.enums import FailureCode
 from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.sandbox import protocol
+from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT
 from worker.detector.types import ClipError, Extraction
 
 OnFrame = Callable[[int, int], None]
@@ -234,5 +235,4 @@ class _Child:
 def _make_environment() -> dict[str, str]:
     passed = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
     own_code = {"PYTHONPATH": str(Path(worker.__path__[0]).parent)}
-    # One thread: a thread that a library starts at import would escape the confinement.
-    return passed | own_code | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return passed | own_code | SINGLE_THREAD_ENVIRONMENT
