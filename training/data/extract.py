@@ -20,6 +20,7 @@ from training.data.layouts import DatasetListing, LabelledClip
 from training.data.manifest import MANIFEST_NAME, CropRow, FailureRow, ManifestError, write_rows
 from training.data.splits import find_split_leaks
 from training.errors import TrainingError
+from training.files import atomic_write
 from worker.detector.config import DetectorConfig
 from worker.detector.sandbox.parent import Sandbox, SandboxOptions
 from worker.detector.types import ClipError, Extraction
@@ -125,10 +126,8 @@ def _extract_clip(clip: LabelledClip) -> None:
         crops = list(_save(extraction, _name_of(clip), out))
         if not crops:
             failure = FailureRow(str(clip.path), _reason_without_crop(extraction), "The clip has no usable face.")
-    path = _record_path(clip, out)
-    unfinished = path.with_suffix(".part")
-    unfinished.write_bytes(_RECORD.dump_json(_Record(crops, failure)))
-    unfinished.replace(path)
+    with atomic_write(_record_path(clip, out)) as unfinished:
+        unfinished.write_bytes(_RECORD.dump_json(_Record(crops, failure)))
 
 
 def _save(extraction: Extraction, name: str, out: Path) -> Iterator[_Crop]:

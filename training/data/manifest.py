@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.errors import TrainingError
+from training.files import atomic_write
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -65,12 +66,10 @@ class FailureRow:
 
 def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterable[CropRow | FailureRow]) -> None:
     """Write the rows as CSV with a header, atomically."""
-    unfinished = path.with_suffix(".part")
-    with unfinished.open("w", newline="") as file:
+    with atomic_write(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
-    unfinished.replace(path)
 
 
 def load_crop_manifest(path: Path) -> list[CropRow]:

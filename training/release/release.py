@@ -12,6 +12,7 @@ import numpy as np
 
 from training.config import TrainConfig
 from training.errors import TrainingError
+from training.files import atomic_write
 from training.release.model_card import write_card
 from training.release.onnx_export import export_onnx
 from worker.detector.config import ScoringConfig
@@ -76,9 +77,8 @@ def with_scoring(manifest: Manifest, scoring: ScoringConfig) -> Manifest:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest of a model atomically."""
-    unfinished = folder / f"{MANIFEST_NAME}.part"
-    unfinished.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
-    unfinished.replace(folder / MANIFEST_NAME)
+    with atomic_write(folder / MANIFEST_NAME) as unfinished:
+        unfinished.write_text(json.dumps(manifest.model_dump(mode="json"), indent=2) + "\n")
 
 
 def release_model(

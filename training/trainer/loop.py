@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard import SummaryWriter
 
 from training.config import HISTORY_NAME, StageConfig, TrainConfig
+from training.files import atomic_write
 from training.trainer.distributed import Device
 from worker.detector.model.classifier import Classifier
 
@@ -215,9 +216,8 @@ class _Runner:
                 HistoryRow(self._stage.name, state.step, validation_f1=metrics.f1, validation_auc=metrics.auc)
             )
             content = {name: part.state_dict() for name, part in self._parts().items()}
-            unfinished = self._path.with_suffix(".part")
-            torch.save(content | {"state": asdict(state), "best": self.best}, unfinished)
-            unfinished.replace(self._path)  # atomic: a kill leaves the previous checkpoint intact
+            with atomic_write(self._path) as unfinished:
+                torch.save(content | {"state": asdict(state), "best": self.best}, unfinished)
         return metrics
 
     def _compute_metrics(self) -> ValidationMetrics:

@@ -14,6 +14,7 @@ from training.data.images import ImageStore
 from training.data.manifest import CropRow, ManifestError, load_crop_manifest, sequences_of
 from training.data.splits import find_split_leaks, hold_out, keep_data_sets, rows_of_part
 from training.errors import TrainingError
+from training.files import atomic_write
 from training.release.release import save_model
 from training.trainer.distributed import Device
 from training.trainer.initial_weights import load_initial
@@ -59,7 +60,7 @@ def train_model(config: TrainConfig, out: Path) -> Path:
     early_stopping_rows = keep_data_sets(rows_of_part(listed, "early_stopping"), without=config.data.without)
     check_labels(early_stopping_rows)
     out.mkdir(parents=True, exist_ok=True)
-    check_same_run(config, out / "config.json")
+    check_same_run(config, out / "config.json", write=device.is_first)
 
     torch.manual_seed(config.seed)
     model = Classifier(config.detector.classifier)
@@ -87,10 +88,11 @@ def check_labels(rows: Sequence[CropRow]) -> None:
             raise ManifestError(f"No clip of the early-stopping split is {name}. Add {name} clips to split 'val'.")
 
 
-def check_same_run(config: TrainConfig, path: Path) -> None:
+def check_same_run(config: TrainConfig, path: Path, *, write: bool) -> None:
     """Raise RunError if the configuration differs from that of the run in the folder.
 
-    Settings of duration and speed may differ. Writes the configuration to ``path``.
+    Settings of duration and speed may differ. With ``write``, the configuration goes to ``path``; only one process may
+    write it.
     """
     changeable = {"steps", "minutes", "evaluate_every", "patience", "threads", "loaders", "compile"}
 
@@ -103,4 +105,6 @@ def check_same_run(config: TrainConfig, path: Path) -> None:
     if path.exists() and (before := drop_changeable(json.loads(path.read_text()))) != drop_changeable(current):
         differing = [name for name, value in drop_changeable(current).items() if before.get(name) != value]
         raise RunError(f"{path.parent} holds a run with other {', '.join(differing)}. Choose another folder.")
-    path.write_text(json.dumps(current, indent=2) + "\n")
+    if write:
+        with atomic_write(path) as unfinished:
+            unfinished.write_text(json.dumps(current, indent=2) + "\n")
