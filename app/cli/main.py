@@ -32,13 +32,16 @@ Key = Annotated[str | None, typer.Option(help="API key. Default: UNMASK_API_KEY,
 @commands.command()
 def serve() -> None:
     """Run the whole service, with embedded PostgreSQL and Valkey unless the settings name servers."""
+    from app.core.shutdown import Stop
+
+    stop = Stop.on_signals()  # before slow imports, in which Python may swallow a KeyboardInterrupt
     from app.local.embedded_servers import AlreadyServingError
     from app.local.serve import PortInUseError
     from app.local.serve import serve as run
     from app.local.supervisor import CrashLoopError
 
     try:
-        run(Settings(), lambda line: print(line, flush=True))  # noqa: T201 (the command's output)
+        run(Settings(), lambda line: print(line, flush=True), stop)  # noqa: T201 (the command's output)
     except (AlreadyServingError, PortInUseError, CrashLoopError) as error:
         exit_with_error(error)
 

@@ -41,20 +41,20 @@ def find_or_make_api_key(data_dir: Path) -> str:
     return find_or_make_secret(data_dir / API_KEY_FILE, prefix=_KEY_PREFIX)
 
 
-def serve(settings: Settings, on_message: Callable[[str], None]) -> None:
+def serve(settings: Settings, on_message: Callable[[str], None], stop: Stop) -> None:
     """Run the service until Ctrl-C or SIGTERM; data stays in the data directory.
 
     Args:
         settings: Settings of the service.
         on_message: Callback for messages to the user.
+        stop: Flag that signal handlers set. It delays the stop until a started server can be stopped: an interrupted
+            start would leave it running.
 
     Raises:
         AlreadyServingError: The data directory is in use.
         PortInUseError: The API cannot listen on its address.
         CrashLoopError: A process of the service exits again and again.
     """
-    # The flag delays the stop until a started server can be stopped: an interrupted start would leave it running.
-    stop = Stop.on_signals()
     with _environment(settings, on_message) as environment:
         commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "webhooks")}
         supervisor = Supervisor(commands, environment, stop)
