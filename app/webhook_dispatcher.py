@@ -27,7 +27,7 @@ from app.services.webhook_deliveries import DeliveryRequest, DeliveryResult, Ret
 
 _POLL_SECONDS = 0.5
 """Interval at which the dispatcher queries due events."""
-_LEASE_MARGIN = timedelta(seconds=30)
+_LEASE_MARGIN = timedelta(seconds=10)
 """Time in addition to the request timeout before another dispatcher may claim the event."""
 _ERROR_CHARACTERS_MAX = 200
 """Maximum length of a stored error."""
