@@ -26,7 +26,6 @@ ML = {"av", "cv2", "mediapipe", "numpy", "onnxruntime", "safetensors", "streamli
         ("worker.detector.model.onnx_engine", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
         ("worker.detector.sandbox.child", {"celery", "sqlalchemy", "timm", "torch"}),
         ("training.__main__", {"celery", "fastapi", "sqlalchemy"}),
-        ("training.trainer.train", {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
         ("training.evaluation.evaluate", TORCH | {"celery", "fastapi", "mediapipe", "sqlalchemy"}),
     ],
 )

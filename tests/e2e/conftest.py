@@ -160,6 +160,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             "UNMASK_WAIT_MAX": "5",
             "UNMASK_EGRESS_ALLOW": LOOPBACK,
             "UNMASK_WEBHOOK_RETRY_DELAYS": "[0.5, 0.5, 0.5]",
+            "UNMASK_WEBHOOK_TIMEOUT": "3",
         }
         api = start([sys.executable, "-m", "app.cli.main", "api"], environment, folder / "api.log")
         url = f"http://127.0.0.1:{port}"

@@ -15,7 +15,7 @@ from tests.e2e.conftest import Service
 
 # With a worker, so that jobs end and their streams of events, too.
 pytestmark = [
-    pytest.mark.xdist_group("e2e"),
+    pytest.mark.xdist_group("faults"),
     pytest.mark.timeout(1800),
     pytest.mark.usefixtures("running_worker"),
 ]

@@ -18,7 +18,7 @@ from tests.support.documents import NOT_RUN, ROOT, find_inline_commands, find_no
 from tests.support.scripts import make_checkout, make_script, run_script
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("e2e")
+pytestmark = pytest.mark.xdist_group("documents")
 
 DOCUMENTS = [path for path in documents.DOCUMENTS if path.name not in {"cli.md", "settings.md"}]
 """All but the generated pages, which tests/architecture compares with the code."""

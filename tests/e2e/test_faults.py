@@ -17,7 +17,7 @@ from tests.e2e.conftest import Service
 from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
-pytestmark = pytest.mark.xdist_group("e2e")
+pytestmark = pytest.mark.xdist_group("faults")
 
 MIB = 2**20
 MP4_HEAD = b"\x00\x00\x00\x18ftypisom"
@@ -98,10 +98,8 @@ def test_submit_without_redis_runs_later(service: Service, clip: Clip) -> None:
 
 def crash_postgres(service: Service) -> None:
     """Kill a backend. The server then ends all others and recovers, as after a power failure."""
-    folder = str(service.folder / "postgres")
-    (server,) = (
-        process for process in psutil.process_iter() if process.name() == "postgres" and folder in process.cmdline()
-    )
+    (process_file,) = service.folder.joinpath("postgres").rglob("postmaster.pid")
+    server = psutil.Process(int(process_file.read_text().splitlines()[0]))
     backend = next(child for child in server.children() if "idle" in " ".join(child.cmdline()))
     backend.kill()
 

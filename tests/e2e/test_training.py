@@ -29,7 +29,7 @@ TRAIN, ADD = (ROOT / "docs/how-to" / name for name in ("train-a-model.md", "add-
 PEOPLE = ("person-0", "person-1", "person-3", "person-4", "person-5", "person-11", "person-22", "person-28")
 """The layout divides people by the hash of their names: the first two are in 'train', the others in 'val'."""
 GREEN = np.array([0.55, 1.0, 0.55])
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.xdist_group("documents"), pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module")

@@ -77,9 +77,9 @@ def test_tenants_have_separate_keys(sessions: Sessions) -> None:
             assert idempotency.claim_key(session, tenant=tenant, key="k", lock=LOCK).job_id is None
 
 
-def test_thousand_concurrent_submissions_create_one_job_per_key(api: TestClient) -> None:
+def test_hundreds_of_concurrent_submissions_create_one_job_per_key(api: TestClient) -> None:
     rng = random.Random(0)  # noqa: S311 (no secret)
-    keys = [f"key-{rng.randrange(400)}" for _ in range(1000)]
+    keys = [f"key-{rng.randrange(120)}" for _ in range(300)]
 
     def submit_until_accepted(key: str) -> tuple[str, str]:
         while True:

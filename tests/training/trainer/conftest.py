@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 
 from tests.support.clips import self_blended, speaker
+from tests.support.models import write_graph
 from training.data.manifest import CropRow, write_rows
 from worker.detector.config import CropConfig
 from worker.detector.extraction.crops import crop_face
 from worker.detector.types import Box, Face
 
 FACE = Face(Box(208, 132, 224, 224), confidence=1.0)
+
+
+@pytest.fixture(autouse=True)
+def _export_each_architecture_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.release.release.export_onnx", write_graph)
 
 
 @pytest.fixture(scope="session")

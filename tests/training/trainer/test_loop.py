@@ -44,7 +44,7 @@ def test_killed_run_resumes_with_the_result_of_an_uninterrupted_run(data: Path, 
 def test_stage_with_minutes_ends_by_the_clock_and_lowers_the_rate_with_it(data: Path, tmp_path: Path) -> None:
     config = make_config(data)
     assert config.frames is not None
-    by_clock = config.frames.model_copy(update={"minutes": 0.05, "steps": 1, "evaluate_every": 5})
+    by_clock = config.frames.model_copy(update={"minutes": 0.05, "steps": 1, "evaluate_every": 5, "patience": 1000})
     start = time.monotonic()
     train_model(config.model_copy(update={"frames": by_clock, "sequences": None}), tmp_path)
     seconds = time.monotonic() - start
