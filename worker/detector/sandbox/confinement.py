@@ -5,6 +5,7 @@ Linux: seccomp (libseccomp), Landlock (landlock(7)), resource limits, no_new_pri
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -14,19 +15,31 @@ import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-_DENIED_SYSCALLS = """
-    accept accept4 add_key bind bpf chmod chown chroot connect delete_module execve execveat fchmod
-    fchmodat fchown fchownat finit_module fork fsetxattr init_module io_uring_enter io_uring_register
-    io_uring_setup ioprio_set kcmp kexec_load keyctl kill lchown listen lsetxattr migrate_pages mount
-    mount_setattr move_mount move_pages mq_open msgget name_to_handle_at open_by_handle_at open_tree
-    perf_event_open pidfd_getfd pidfd_open pidfd_send_signal pivot_root process_madvise process_vm_readv
-    process_vm_writev ptrace reboot removexattr request_key rt_sigqueueinfo rt_tgsigqueueinfo
-    sched_setaffinity sched_setscheduler semget sendmmsg sendto setns setpriority setxattr shmget socket
-    socketpair swapon syslog tkill umount2 unshare userfaultfd utimensat vfork
+_ALLOWED_SYSCALLS = """
+    access arch_prctl brk clock_getres clock_gettime clock_nanosleep close close_range dup dup2 dup3 eventfd2
+    exit exit_group faccessat faccessat2 fadvise64 fstat futex futex_waitv futex_wake futex_wait getcpu getcwd
+    getdents64 getegid geteuid getgid getpid getppid getpriority getrandom getrlimit getrusage gettid
+    gettimeofday getuid lseek lstat madvise membarrier mincore mmap mprotect mremap munmap nanosleep
+    newfstatat open openat poll ppoll pread64 preadv pselect6 read readlink readlinkat readv recvfrom recvmsg
+    restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigtimedwait
+    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler
+    sched_yield select set_robust_list set_tid_address setrlimit sigaltstack stat statfs fstatfs statx sysinfo
+    time timer_create timer_delete timer_settime times uname write writev getitimer setitimer
+"""
+ALLOWED_SYSCALLS = frozenset(_ALLOWED_SYSCALLS.split())
+"""System calls that decoding and face detection use. All others are denied with EPERM.
+
+Record again after an upgrade of PyAV, MediaPipe, OpenCV or Python: ``python -m tests.tools.record_syscalls`` decodes
+each clip of the tests under strace and prints the calls that are missing here. Calls that only read the state of this
+process, and successors of listed calls, are listed although this machine does not use them.
 """
 
 _CLONE_THREAD = 0x10000
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_GET_NAME, _PR_SET_NO_NEW_PRIVS = 1, 15, 16, 38
+_FCNTL_COMMANDS = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC)
+"""Harmless commands. F_SETFL, F_SETOWN and F_SETSIG together send a signal to any process of the user."""
+_TCGETS = 0x5401
+"""Only request of ioctl: Python asks whether a file is a terminal."""
 _SYS_LANDLOCK_CREATE_RULESET, _SYS_LANDLOCK_ADD_RULE, _SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
 _LANDLOCK_RULE_PATH_BENEATH = 1
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
@@ -73,7 +86,7 @@ def confine(*, memory_max_bytes: int, readable: Iterable[Path]) -> list[str]:
         _raise_on_error(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         if _restrict_files(libc, [*readable, *_system_paths()]):
             layers.append("landlock")
-        _deny_syscalls()
+        _allow_syscalls()
         layers.append("seccomp")
     limits = {
         resource.RLIMIT_AS: memory_max_bytes,
@@ -93,19 +106,26 @@ def allow_cpu_seconds(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def _deny_syscalls() -> None:
+def _allow_syscalls() -> None:
+    """Deny all system calls but those that the work needs (seccomp(2)), some of them only with these arguments."""
     import pyseccomp  # noqa: PLC0415
 
-    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for name in _DENIED_SYSCALLS.split():
-        rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    rules = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
+    architecture = pyseccomp.system_arch()
+    for name in sorted(ALLOWED_SYSCALLS):
+        if pyseccomp.resolve_syscall(architecture, name) >= 0:  # not each processor has each call
+            rules.add_rule(pyseccomp.ALLOW, name)
+    for command in _FCNTL_COMMANDS:
+        rules.add_rule(pyseccomp.ALLOW, "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, command))
+    rules.add_rule(pyseccomp.ALLOW, "ioctl", pyseccomp.Arg(1, pyseccomp.EQ, _TCGETS))
+    for option in (_PR_SET_NAME, _PR_GET_NAME):
+        rules.add_rule(pyseccomp.ALLOW, "prctl", pyseccomp.Arg(0, pyseccomp.EQ, option))
     # Threads are needed, processes are not. seccomp cannot read the flags of clone3; without it libc uses clone.
-    is_process = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
-    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", is_process)
+    rules.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))
     rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    # abort() signals this process by its own id; signals to other processes are denied.
-    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "tgkill", pyseccomp.Arg(0, pyseccomp.NE, os.getpid()))
-    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "prlimit64", pyseccomp.Arg(0, pyseccomp.NE, 0))
+    # abort() signals this process by its own id.
+    rules.add_rule(pyseccomp.ALLOW, "tgkill", pyseccomp.Arg(0, pyseccomp.EQ, os.getpid()))
+    rules.add_rule(pyseccomp.ALLOW, "prlimit64", pyseccomp.Arg(0, pyseccomp.EQ, 0))
     rules.load()
 
 
