@@ -28,11 +28,14 @@ class WorkerSettings(Settings):
     reuse_results: bool = True
     """True: a clip that the same detector has analyzed before gets the same result. Jobs can ask for a new analysis."""
     clip_max_seconds: Annotated[float, Field(gt=0)] = _LIMITS.duration_max_seconds
-    """Maximum duration of a clip, according to its metadata: half an hour."""
+    """Maximum duration of a clip, measured without pauses: half an hour."""
     clip_max_pixels: Annotated[int, Field(gt=0)] = _LIMITS.pixels_max
     """Maximum number of pixels per frame: 4K. Bounds the memory, because a whole frame takes 3 bytes per pixel."""
     clip_max_packets: Annotated[int, Field(gt=0)] = _LIMITS.packets_max
     """Maximum number of packets decoded per clip. More indicate an attack, or a long clip without keyframes."""
+    clip_max_listed_packets: Annotated[int, Field(gt=0)] = _LIMITS.listed_packets_max
+    """Maximum number of packets listed per clip, 60 bytes each: half an hour at 500 frames per second. The rest of a
+    longer clip is not analyzed, and a warning says so."""
     decode_timeout: Seconds = timedelta(seconds=_SANDBOX.clip_timeout_seconds)
     """Timeout of decoding a clip. Far above the normal time: ten seconds of 1080p take less than a second."""
     attempt_timeout: Seconds = timedelta(seconds=600)
@@ -65,5 +68,6 @@ class WorkerSettings(Settings):
                 duration_max_seconds=self.clip_max_seconds,
                 pixels_max=self.clip_max_pixels,
                 packets_max=self.clip_max_packets,
+                listed_packets_max=self.clip_max_listed_packets,
             ),
         )

@@ -168,6 +168,14 @@ class WarningCode(StrEnum):
     """Limitation of a result that did not prevent the evaluation."""
 
     DECODE_PARTIAL = "decode_partial"
+    LENGTH_LIMITED = "length_limited"
+    """Clip with more packets than are listed, so that its end was not reached."""
+    PACKET_LIMIT = "packet_limit"
+    """Clip with more packets to decode than allowed, so that some windows were not reached."""
+    OTHER_FILM = "other_film"
+    """Clip with a second film that was not analyzed."""
+    FACES_TURNED = "faces_turned"
+    """Clip whose faces were found only after turning its picture."""
     TOO_MANY_FACES = "too_many_faces"
     HIGH_DYNAMIC_RANGE = "high_dynamic_range"
 
@@ -178,6 +186,7 @@ class FailureCode(StrEnum):
     NOT_A_VIDEO = "not_a_video"
     NO_VIDEO_STREAM = "no_video_stream"
     UNSUPPORTED_CODEC = "unsupported_codec"
+    ANIMATED_WEBP = "animated_webp"
     ENCRYPTED_MEDIA = "encrypted_media"
     MEDIA_TOO_LONG = "media_too_long"
     TOO_MANY_PIXELS = "too_many_pixels"

@@ -46,6 +46,7 @@ RESULT_EXAMPLE: dict[str, Any] = {
         "width": 1280,
         "height": 720,
         "rotation_degrees": 0,
+        "mirrored": False,
         "duration_seconds": 10.0,
         "fps": 29.97,
         "bit_depth": 8,
@@ -151,6 +152,9 @@ class ClipInfo(Schema):
     """Width in pixels after rotation and pixel aspect ratio are applied."""
     height: int
     rotation_degrees: int
+    """Clockwise rotation that was applied to the stored picture."""
+    mirrored: bool = False
+    """True if the stored picture was mirrored left to right before the rotation."""
     duration_seconds: float | None
     fps: float | None
     bit_depth: int

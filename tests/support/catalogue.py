@@ -34,13 +34,39 @@ RENDERERS: dict[str, Callable[[Path], object]] = {
     "motion_jpeg.avi": lambda path: encode(
         path, film(clips.speaker, seconds=1), codec="mjpeg", pixel_format="yuvj420p"
     ),
+    "flash.flv": lambda path: encode(path, film(clips.speaker, seconds=1)),
+    "sorenson.flv": lambda path: encode(path, film(clips.speaker, seconds=1), codec="flv"),
+    "mpeg2.ts": lambda path: encode(path, film(clips.speaker, seconds=1), codec="mpeg2video", bit_rate=4_000_000),
+    "mpeg2.vob": lambda path: encode(path, film(clips.speaker, seconds=1), codec="mpeg2video", bit_rate=4_000_000),
+    "prores.mov": lambda path: encode(
+        path, film(clips.speaker, seconds=1), codec="prores_ks", pixel_format="yuv422p10le"
+    ),
+    "h263.3gp": lambda path: encode(path, film(clips.small_speaker, seconds=1), codec="h263", bit_rate=1_000_000),
+    "picture.gif": lambda path: encode(path, film(clips.small_speaker, seconds=1), codec="gif", pixel_format="rgb8"),
+    "picture.apng": lambda path: encode(path, film(clips.small_speaker, seconds=1), codec="apng", pixel_format="rgb24"),
+    "huffyuv.avi": lambda path: encode(path, film(clips.speaker, seconds=0.2), codec="huffyuv", pixel_format="yuv422p"),
+    "gallery.mp4": lambda path: encode(path, film(clips.gallery, seconds=0.8)),
+    "four_people.mp4": lambda path: encode(path, film(clips.four_people, seconds=12)),
     "zero_bytes.mp4": lambda path: path.write_bytes(b""),
 }
+
+RARE = [
+    "flash.flv",
+    "sorenson.flv",
+    "mpeg2.ts",
+    "mpeg2.vob",
+    "motion_jpeg.avi",
+    "prores.mov",
+    "h263.3gp",
+    "picture.gif",
+    "picture.apng",
+]
+"""Clips of rare formats, one second each."""
 
 UNREADABLE = [
     ("audio_only.mp4", FailureCode.NO_VIDEO_STREAM),
     ("truncated.mp4", FailureCode.NOT_A_VIDEO),
     ("encrypted.mp4", FailureCode.ENCRYPTED_MEDIA),
-    ("motion_jpeg.avi", FailureCode.UNSUPPORTED_CODEC),
+    ("huffyuv.avi", FailureCode.UNSUPPORTED_CODEC),
 ]
 """Clips that the API accepts but the decoder refuses, each with its failure code."""

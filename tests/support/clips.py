@@ -16,6 +16,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from training.augmentation.augment import Degradation
@@ -29,8 +30,6 @@ _FACE_X, _FACE_Y = 225.0, 118.0
 """Center of the face in the photograph of 512 x 512 pixels. The face is about 100 pixels wide."""
 _FACE_BOX = Box(208, 132, 224, 224)
 """Approximate box of the face detector in ``speaker``. The camera follows the face."""
-_ROTATED_90 = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
-"""Transformation matrix of a track header (ISO/IEC 14496-12, 8.3.2) of a phone held upright."""
 
 
 @cache
@@ -56,6 +55,11 @@ def speaker(seconds: float, *, zoom: float = 2.0, width: int = WIDTH, height: in
     return image.astype(np.uint8)
 
 
+def small_speaker(seconds: float) -> Image:
+    """Render the face at 352x288 pixels, as old telephones did."""
+    return speaker(seconds, zoom=1.2, width=352, height=288)
+
+
 def self_blended(seconds: float) -> Image:
     """Render the face blended into itself: warmer, coarser and slightly larger than its surroundings."""
     image = speaker(seconds)
@@ -73,6 +77,34 @@ def two_people(seconds: float) -> Image:
     left = speaker(seconds, zoom=1.5, width=WIDTH // 2)
     right = speaker(seconds + 1, zoom=1.3, width=WIDTH // 2)[:, ::-1, ::-1]
     return np.concatenate([left, right], axis=1)
+
+
+def padded(scene: Callable[[float], Image], width: int, height: int) -> Callable[[float], Image]:
+    """Return a scene in the middle of a larger grey picture."""
+
+    def render(seconds: float) -> Image:
+        image = scene(seconds)
+        picture = np.full((height, width, 3), 70, np.uint8)
+        y, x = (height - image.shape[0]) // 2, (width - image.shape[1]) // 2
+        picture[y : y + image.shape[0], x : x + image.shape[1]] = image
+        return picture
+
+    return render
+
+
+def gallery(seconds: float) -> Image:
+    """Render a call of 25 people in 1080p, with faces of about 77 pixels."""
+    tiles = [speaker(seconds + number, zoom=0.72, width=384, height=216) for number in range(25)]
+    return np.concatenate([np.concatenate(tiles[row : row + 5], axis=1) for row in range(0, 25, 5)])
+
+
+def four_people(seconds: float) -> Image:
+    """Render four shots of three seconds: a face in four colours."""
+    tint = [(1.0, 1.0, 1.0), (0.5, 0.9, 1.0), (1.0, 0.6, 0.4), (0.45, 0.5, 0.45)][min(int(seconds / 3), 3)]
+    backgrounds = [40, 200, 90, 240]
+    image = (speaker(seconds) * tint).astype(np.uint8)
+    image[:, :100] = image[:, -100:] = backgrounds[min(int(seconds / 3), 3)]
+    return image
 
 
 def no_face(seconds: float) -> Image:
@@ -126,6 +158,28 @@ def encode(
     return path
 
 
+def two_films(
+    path: Path, first: Iterable[tuple[int, Image]], second: Iterable[tuple[int, Image]], *, default: int
+) -> Path:
+    """Encode two video streams, one of which is the default."""
+    with av.open(path, "w") as container:
+        films = [list(first), list(second)]
+        streams = []
+        for index, images in enumerate(films):
+            stream = container.add_stream("libx264", rate=FPS, options={"crf": "20"})
+            stream.pix_fmt, stream.gop_size = "yuv420p", 50
+            stream.height, stream.width = images[0][1].shape[:2]
+            stream.disposition = Disposition.default if index == default else Disposition(0)
+            streams.append(stream)
+        for stream, images in zip(streams, films, strict=True):
+            for pts, image in images:
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = pts, Fraction(1, FPS)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    return path
+
+
 def film(scene: Callable[[float], Image], *, seconds: float = 4.0) -> Iterator[tuple[int, Image]]:
     """Yield the frames of a scene at a constant frame rate."""
     for index in range(int(seconds * FPS)):
@@ -135,9 +189,15 @@ def film(scene: Callable[[float], Image], *, seconds: float = 4.0) -> Iterator[t
 def rotated(path: Path) -> Path:
     """Write a speaker clip as phones store it: rotated by 90 degrees, with a matrix that says so."""
     encode(path, film(lambda seconds: np.rot90(speaker(seconds, width=HEIGHT, height=WIDTH)).copy()))
+    return set_matrix(path, (0, 1, -1, 0))
+
+
+def set_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Write a transformation matrix (a, b, c, d) into the track header of an MP4 (ISO/IEC 14496-12, 8.3.2)."""
+    a, b, c, d = (value << 16 for value in matrix)
     content = bytearray(path.read_bytes())
-    matrix_at = content.index(b"tkhd") - 4 + 48
-    content[matrix_at : matrix_at + 36] = _ROTATED_90
+    at = content.index(b"tkhd") - 4 + 48
+    content[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(content)
     return path
 

@@ -9,7 +9,9 @@ from worker.detector.pipeline import Analysis
 from worker.detector.types import ClipInfo, ClipWarning, Coverage, Extraction
 from worker.findings import hash_detector, to_attempt_result, to_calibration, to_finding
 
-CLIP = ClipInfo("mp4", "h264", 640, 480, 90, 4.0, 25.0, 10, high_dynamic_range=True)
+CLIP = ClipInfo(
+    "mp4", "h264", 640, 480, 90, mirrored=False, duration_seconds=4.0, fps=25.0, bit_depth=10, high_dynamic_range=True
+)
 WARNING = ClipWarning(WarningCode.HIGH_DYNAMIC_RANGE, "The clip is HDR.")
 
 

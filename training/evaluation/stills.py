@@ -72,7 +72,7 @@ def _extract_face_crop(content: bytes) -> FaceCrop | str:
     found: tuple[Frame, Face] | None = None
     for padding in _PADDINGS:
         frame = Frame(window=0, pts_seconds=0.0, image=_pad(image, padding))
-        faces = [face for face in detector.detect_faces(frame) if _is_inside(face, frame.image, image)]
+        faces = [face for face in detector.detect_faces(frame.image) if _is_inside(face, frame.image, image)]
         if faces:
             found = frame, faces[0]
             if faces[0].box.width < _TRUSTED_SHARE_MAX * min(image.shape[:2]) or padding:

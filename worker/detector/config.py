@@ -141,3 +141,5 @@ class ClipLimits(_Record):
     """Maximum number of pixels per frame: 4K."""
     packets_max: Positive = 20_000
     """Maximum number of packets that are decoded per clip."""
+    listed_packets_max: Positive = 1_000_000
+    """Maximum number of packets that are listed per clip."""

@@ -27,7 +27,7 @@ class ClipError(Exception):
 class ClipInfo:
     """Metadata of a clip as the decoder reports it. Width and height are those of the upright frame, after rotation.
 
-    ``rotation_degrees`` is clockwise.
+    The stored picture is mirrored left to right if ``mirrored``, then turned clockwise by ``rotation_degrees``.
     """
 
     container: str
@@ -35,6 +35,7 @@ class ClipInfo:
     width: int
     height: int
     rotation_degrees: int
+    mirrored: bool
     duration_seconds: float | None
     fps: float | None
     bit_depth: int
@@ -76,6 +77,10 @@ class Box:
             return 0.0
         intersection = width * height
         return intersection / (self.width * self.height + other.width * other.height - intersection)
+
+    def scale(self, factor: float, *, x: float = 0.0, y: float = 0.0) -> "Box":
+        """Return the box in a picture that was scaled, then moved by ``x`` and ``y``."""
+        return Box(self.x * factor + x, self.y * factor + y, self.width * factor, self.height * factor)
 
 
 @dataclass(frozen=True, slots=True)

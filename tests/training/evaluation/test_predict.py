@@ -59,6 +59,8 @@ def test_training_and_service_get_equal_crops_and_logits(clip: Clip, tmp_path: P
         ("path,label\n", "lists no file"),
         ("path,label\na.mp4,maybe\n", "line 2"),
         ("path,label,frame\na.png,real,x\n", "frame"),
+        ("path;label\na.png;real\n", "line 1: column 'path' is missing"),
+        ("path,label\na.png,real\nb.png,fake\n", "2 of 2 files"),
     ],
 )
 def test_unusable_list_raises_an_error_that_names_the_cause(tmp_path: Path, content: str, message: str) -> None:

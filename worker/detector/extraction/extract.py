@@ -1,15 +1,60 @@
 """Extraction of face tracks from a clip: decode, detect faces, crop, link. Runs only in the sandbox."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import BinaryIO
 
-from app.core.enums import WarningCode
+import numpy as np
+
+from app.core.enums import FailureCode, WarningCode
 from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.extraction.crops import make_crop
+from worker.detector.extraction.face_search import FaceSearch
 from worker.detector.extraction.faces import FaceDetector
+from worker.detector.extraction.sampling import SeenWindow, Window, plan_between_shots, plan_windows
+from worker.detector.extraction.shots import Thumbnail, is_cut, make_thumbnail
 from worker.detector.extraction.tracks import Tracker
 from worker.detector.extraction.video import ClipReader, open_clip
-from worker.detector.types import ClipWarning, Coverage, Extraction, Track
+from worker.detector.types import (
+    Box,
+    ClipError,
+    ClipInfo,
+    ClipWarning,
+    Coverage,
+    Extraction,
+    Face,
+    FaceCrop,
+    Frame,
+    Track,
+)
+
+_SURE_CONFIDENCE = 0.75
+"""Mean confidence of faces below which the picture may lie on its side: some faces are found there, but badly."""
+_TURN_GAIN = 1.3
+"""Ratio of confidences that a picture must exceed by a quarter turn."""
+
+OnFrame = Callable[[int, int], None]
+OnSampled = Callable[[Frame, Sequence[Face]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _SampledFrame:
+    """Thumbnail and face crops of a frame. Its pixels are not kept."""
+
+    thumbnail: Thumbnail
+    crops: list[FaceCrop]
+
+
+@dataclass(frozen=True, slots=True)
+class _SampledWindow:
+    window: Window
+    frames: list[_SampledFrame]
+
+    def describe(self) -> SeenWindow:
+        thumbnails = [frame.thumbnail for frame in self.frames]
+        has_cut = any(is_cut(before, after) for before, after in pairwise(thumbnails))
+        return SeenWindow(self.window, thumbnails[0], thumbnails[-1], has_cut)
 
 
 def extract_tracks(
@@ -17,7 +62,9 @@ def extract_tracks(
     config: DetectorConfig,
     limits: ClipLimits,
     face_detector: FaceDetector,
-    on_frame: Callable[[int, int], None],
+    *,
+    on_frame: OnFrame,
+    on_sampled: OnSampled,
 ) -> Extraction:
     """Extract the faces of a clip.
 
@@ -27,28 +74,116 @@ def extract_tracks(
         limits: Limits of an untrusted clip.
         face_detector: Detects the faces of a frame.
         on_frame: Called after each frame with the number of frames done and expected.
+        on_sampled: Called with each frame and its faces.
 
     Raises:
         ClipError: The clip cannot be decoded or exceeds a limit.
     """
-    tracker = Tracker()
-    sampled = with_face = faces_max = 0
     with open_clip(file, limits) as clip:
-        for frame in clip.read_frames(config.sampling):
-            faces = face_detector.detect_faces(frame)
-            tracker.add_frame(frame, [make_crop(frame, face, config.crop, config.faces) for face in faces])
-            sampled += 1
-            with_face += bool(faces)
-            faces_max = max(faces_max, len(faces))
-            on_frame(sampled, clip.statistics.windows_planned * config.sampling.window_frames)
+        extractor = _Extractor(clip, config, face_detector, on_frame, on_sampled)
+        sampled = extractor.sample()
+        if _may_lie_on_its_side([frame for window in sampled for frame in window.frames]):
+            clip.quarter_turns = extractor.find_quarter_turns([window.window for window in sampled])
+            if clip.quarter_turns:
+                sampled = extractor.sample()
+        tracker = Tracker()
+        for number, window in enumerate(sampled):
+            for frame in window.frames:
+                tracker.add_frame(number, frame.thumbnail, [replace(crop, window=number) for crop in frame.crops])
         tracks = tracker.tracks
         kept = _select_longest(tracks, config.faces.tracks_max)
+        faces = [len(frame.crops) for window in sampled for frame in window.frames]
         return Extraction(
             clip=clip.info,
-            coverage=Coverage(sampled, with_face, faces_max, len(tracks)),
+            coverage=Coverage(len(faces), sum(map(bool, faces)), max(faces), len(tracks)),
             tracks=kept,
             warnings=_make_warnings(clip, found=len(tracks), kept=len(kept)),
         )
+
+
+class _Extractor:
+    """Sampling of one clip: decodes the planned windows and keeps thumbnails and face crops."""
+
+    def __init__(
+        self, clip: ClipReader, config: DetectorConfig, detector: FaceDetector, on_frame: OnFrame, on_sampled: OnSampled
+    ) -> None:
+        self._clip = clip
+        self._config = config
+        self._detector = detector
+        self._search = FaceSearch(detector, size_min_px=config.faces.size_min_px)
+        self._on_frame, self._on_sampled = on_frame, on_sampled
+        self._done = self._expected = 0
+
+    def sample(self) -> list[_SampledWindow]:
+        """Return the windows of the plan, and others where shot cuts show that shots are missing, in order of the film.
+
+        Raises:
+            ClipError: No window could be decoded.
+        """
+        sampling, timeline = self._config.sampling, self._clip.packets.timeline
+        plan = plan_windows(timeline, sampling)
+        self._expected += len(plan) * sampling.window_frames
+        sampled = [read for window in plan if (read := self._read(window)).frames]
+        while 0 < len(sampled) < sampling.windows_max:
+            window = plan_between_shots(timeline, [read.describe() for read in sampled], sampling)
+            if window is None:
+                break
+            self._expected += sampling.window_frames
+            read = self._read(window)
+            if not read.frames:
+                break
+            sampled = sorted([*sampled, read], key=lambda read: read.window)
+        if not sampled:
+            raise ClipError(FailureCode.DECODE_ERROR, "The clip is too damaged to be decoded. Encode it again.")
+        return sampled
+
+    def find_quarter_turns(self, windows: Sequence[Window]) -> int:
+        """Return the clockwise turns that show faces best in the first frames of the windows.
+
+        0: no turn shows them much better than the frames as they are.
+        """
+        confidences = np.zeros(4)
+        for number, window in enumerate(windows):
+            for frame in self._clip.read_window(number, window, 1):
+                for turns in range(4):
+                    turned = np.ascontiguousarray(np.rot90(frame.image, -turns))
+                    confidences[turns] += sum(face.confidence for face in self._detector.detect_faces(turned))
+        best = int(confidences.argmax())
+        # Upside down, a face is not found at all, or it is another pose.
+        gain = _TURN_GAIN if best % 2 else np.inf
+        return best if confidences[0] == 0 or confidences[best] > gain * confidences[0] else 0
+
+    def _read(self, window: Window) -> _SampledWindow:
+        frames = []
+        for frame in self._clip.read_window(window.start, window, self._config.sampling.window_frames):
+            frames.append(_SampledFrame(make_thumbnail(frame.image), self._crop_faces(frame)))
+            self._done += 1
+            self._on_frame(self._done, self._expected)
+        return _SampledWindow(window, frames)
+
+    def _crop_faces(self, frame: Frame) -> list[FaceCrop]:
+        crops = []
+        faces = self._search.find_faces(frame)
+        self._on_sampled(frame, faces)
+        for face in faces:
+            crop = make_crop(frame, face, self._config.crop, self._config.faces)
+            box = _move_box(face.box, frame, self._clip.info)
+            crops.append(replace(crop, face=replace(face, box=box)))
+        return crops
+
+
+def _may_lie_on_its_side(frames: Sequence[_SampledFrame]) -> bool:
+    confidences = [max((crop.face.confidence for crop in frame.crops), default=0.0) for frame in frames]
+    return bool(np.mean(confidences) < _SURE_CONFIDENCE)
+
+
+def _move_box(box: Box, frame: Frame, clip: ClipInfo) -> Box:
+    """Return a box in a frame of the clip's size: the size of the frames may change, as in video calls."""
+    height, width = frame.image.shape[:2]
+    if (width, height) == (clip.width, clip.height):
+        return box
+    factor = min(clip.width / width, clip.height / height)
+    return box.scale(factor, x=(clip.width - width * factor) / 2, y=(clip.height - height * factor) / 2)
 
 
 def _select_longest(tracks: list[Track], count: int) -> list[Track]:
@@ -57,18 +192,35 @@ def _select_longest(tracks: list[Track], count: int) -> list[Track]:
 
 
 def _make_warnings(clip: ClipReader, *, found: int, kept: int) -> list[ClipWarning]:
-    warnings = []
-    statistics = clip.statistics
-    if statistics.is_partial:
-        detail = (
-            f"{statistics.damaged} of {statistics.packets} packets are damaged. "
+    statistics, packets = clip.statistics, clip.packets
+    warnings = {}
+    if not packets.timeline.is_complete:
+        warnings[WarningCode.LENGTH_LIMITED] = (
+            f"The clip has more than {len(packets.timeline)} packets. Only its first "
+            f"{packets.timeline.duration_seconds:.0f} s were analyzed. UNMASK_CLIP_MAX_LISTED_PACKETS is the limit."
+        )
+    if statistics.limit_reached:
+        warnings[WarningCode.PACKET_LIMIT] = (
+            f"Decoding ended after {statistics.packets} packets. {statistics.windows_found} of "
+            f"{statistics.windows_planned} windows were decoded. UNMASK_CLIP_MAX_PACKETS is the limit."
+        )
+    elif statistics.damaged or packets.damages or statistics.windows_found < statistics.windows_planned:
+        warnings[WarningCode.DECODE_PARTIAL] = (
+            f"{statistics.damaged + packets.damages} of {statistics.packets} packets are damaged. "
             f"{statistics.windows_found} of {statistics.windows_planned} windows were decoded."
         )
-        warnings.append(ClipWarning(WarningCode.DECODE_PARTIAL, detail))
+    if packets.other_films:
+        warnings[WarningCode.OTHER_FILM] = (
+            f"The clip has other films that were not analyzed: {'; '.join(packets.other_films)}."
+        )
+    if clip.quarter_turns:
+        warnings[WarningCode.FACES_TURNED] = (
+            f"Faces were found only after turning the picture clockwise by {90 * clip.quarter_turns} degrees."
+        )
     if kept < found:
-        detail = f"{found} tracks were found. The {kept} longest were analyzed."
-        warnings.append(ClipWarning(WarningCode.TOO_MANY_FACES, detail))
+        warnings[WarningCode.TOO_MANY_FACES] = f"{found} tracks were found. The {kept} longest were analyzed."
     if clip.info.high_dynamic_range:
-        detail = "The clip is HDR and was decoded without tone mapping, so its colours are flatter than on a screen."
-        warnings.append(ClipWarning(WarningCode.HIGH_DYNAMIC_RANGE, detail))
-    return warnings
+        warnings[WarningCode.HIGH_DYNAMIC_RANGE] = (
+            "The clip is HDR. Its colours were tone-mapped to those of a standard screen."
+        )
+    return [ClipWarning(code, detail) for code, detail in warnings.items()]

@@ -5,8 +5,12 @@ import os
 import socket
 import sys
 import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import cv2
 
 import app
 import worker
@@ -16,23 +20,37 @@ from worker.detector.extraction.extract import extract_tracks
 from worker.detector.extraction.faces import FaceDetector
 from worker.detector.sandbox.confinement import allow_cpu_seconds, confine, die_with_parent
 from worker.detector.sandbox.protocol import pack_extraction, write_message
-from worker.detector.types import ClipError
+from worker.detector.types import ClipError, Extraction, Face, Frame
 
 REQUEST_MAX_BYTES = 64 * 2**10
 _MEMORY_MESSAGE = "Decoding the clip exceeds the memory limit. Scale the clip down."
+
+
+class _Output:
+    """Messages to the parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def send(self, head: dict[str, Any], pixels: bytes = b"") -> None:
+        write_message(lambda data: _write_all(self._descriptor, data), head, pixels)
+
+    def send_progress(self, done: int, total: int) -> None:
+        self.send({"progress": [done, total]})
+
+    def send_image(self, frame: Frame, faces: Sequence[Face]) -> None:
+        _, encoded = cv2.imencode(".jpg", cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
+        boxes = [[face.box.x, face.box.y, face.box.width, face.box.height] for face in faces]
+        self.send({"image": [frame.pts_seconds, boxes]}, encoded.tobytes())
 
 
 def main() -> None:
     """Extract one clip after the other until the parent closes the channel."""
     channel_fd, output_fd, parent_pid = map(int, sys.argv[1:])
     die_with_parent(parent_pid)
-    channel = socket.socket(fileno=channel_fd)
+    channel, output = socket.socket(fileno=channel_fd), _Output(output_fd)
     setup, _ = _receive_request(channel)
     null = os.open(os.devnull, os.O_WRONLY)  # before the confinement denies it
-
-    def send_message(head: dict[str, Any], pixels: bytes = b"") -> None:
-        write_message(lambda data: _write_all(output_fd, data), head, pixels)
-
     try:
         readable = [Path(package.__path__[0]) for package in (app, worker)]
         layers = confine(memory_max_bytes=setup["memory_max_bytes"], readable=readable)
@@ -40,26 +58,45 @@ def main() -> None:
         limits = ClipLimits.model_validate(setup["limits"])
         face_detector = FaceDetector(confidence_min=config.faces.confidence_min)
     except Exception as error:  # noqa: BLE001 (the parent reports every kind of error)
-        send_message({"start_error": f"{type(error).__name__}: {error}"})
+        output.send({"start_error": f"{type(error).__name__}: {error}"})
         return
     os.dup2(null, sys.stderr.fileno())  # the parent reads it no longer, and a full pipe would block
-    send_message({"ready": layers})
+    output.send({"ready": layers})
     while True:
         request, descriptor = _receive_request(channel)
         allow_cpu_seconds(request["cpu_seconds"])
+        on_sampled = output.send_image if request["send_images"] else _ignore_image
         with os.fdopen(descriptor, "rb") as clip:
-            try:
-                extraction = extract_tracks(
-                    clip, config, limits, face_detector, lambda done, total: send_message({"progress": [done, total]})
-                )
-            except ClipError as error:
-                send_message({"error": [error.code, error.message]})
-            except (MemoryError, BlockingIOError):  # EAGAIN: no memory for a thread of the decoder
-                send_message({"error": [FailureCode.RESOURCE_LIMIT, _MEMORY_MESSAGE]})
-            except Exception:  # noqa: BLE001 (a defect of Unmask: one job fails, and the log has the traceback)
-                send_message({"error": [FailureCode.INTERNAL, traceback.format_exc()]})
-            else:
-                send_message(*pack_extraction(extraction))
+            _answer(
+                output,
+                partial(
+                    extract_tracks,
+                    clip,
+                    config,
+                    limits,
+                    face_detector,
+                    on_frame=output.send_progress,
+                    on_sampled=on_sampled,
+                ),
+            )
+
+
+def _answer(output: _Output, extract: Callable[[], Extraction]) -> None:
+    """Send the extraction, or the reason for which there is none."""
+    try:
+        extraction = extract()
+    except ClipError as error:
+        output.send({"error": [error.code, error.message]})
+    except (MemoryError, BlockingIOError):  # EAGAIN: no memory for a thread of the decoder
+        output.send({"error": [FailureCode.RESOURCE_LIMIT, _MEMORY_MESSAGE]})
+    except Exception:  # noqa: BLE001 (a defect of Unmask: one job fails, and the log has the traceback)
+        output.send({"error": [FailureCode.INTERNAL, traceback.format_exc()]})
+    else:
+        output.send(*pack_extraction(extraction))
+
+
+def _ignore_image(_frame: Frame, _faces: Sequence[Face]) -> None:
+    pass
 
 
 def _receive_request(channel: socket.socket) -> tuple[dict[str, Any], int]:

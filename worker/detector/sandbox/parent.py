@@ -17,9 +17,10 @@ from app.core.enums import FailureCode
 from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.sandbox import protocol
 from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT
-from worker.detector.types import ClipError, Extraction
+from worker.detector.types import Box, ClipError, Extraction
 
 OnFrame = Callable[[int, int], None]
+OnImage = Callable[["SampledFrame"], None]
 
 _START_TIMEOUT_SECONDS = 60.0
 _IDLE_SECONDS = 0.25
@@ -54,6 +55,15 @@ class SandboxOptions:
     limits: ClipLimits = field(default_factory=ClipLimits)
 
 
+@dataclass(frozen=True, slots=True)
+class SampledFrame:
+    """A sampled frame and the boxes of its faces, for people to look at."""
+
+    pts_seconds: float
+    boxes: list[Box]
+    jpeg: bytes
+
+
 class Sandbox:
     """One child process, replaced after a number of clips or any fault. A context manager. Not thread-safe."""
 
@@ -73,13 +83,14 @@ class Sandbox:
             self._child = _Child(self._config, self._options)
         return self._child.layers
 
-    def extract(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
+    def extract(self, clip: BinaryIO, on_frame: OnFrame, *, on_image: OnImage | None = None) -> Extraction:
         """Extract the faces of a clip.
 
         Args:
             clip: An open file. The child receives its descriptor, never a path.
             on_frame: Called with the frames done and expected, also while the child is silent. An exception that it
                 raises ends the work.
+            on_image: Called with each sampled frame, whose encoding takes time.
 
         Raises:
             ClipError: As ``extract_tracks``, or the child crashed, timed out or exceeded a resource limit.
@@ -87,7 +98,7 @@ class Sandbox:
         """
         for _ in range(_TRIES):
             try:
-                return self._extract_once(clip, on_frame)
+                return self._extract_once(clip, on_frame, on_image)
             except _ChildDiedError:
                 continue
             except _ChildTimeoutError as error:
@@ -107,12 +118,12 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _extract_once(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
+    def _extract_once(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None) -> Extraction:
         self.start()
         child = self._child
         assert child is not None
         try:
-            extraction = child.extract(clip, on_frame)
+            extraction = child.extract(clip, on_frame, on_image)
         except ClipError as error:
             if error.code in {FailureCode.RESOURCE_LIMIT, FailureCode.INTERNAL}:
                 self.close()  # the state of its memory is unknown
@@ -156,19 +167,23 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def extract(self, clip: BinaryIO, on_frame: OnFrame) -> Extraction:
+    def extract(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None) -> Extraction:
         timeout = self._options.clip_timeout_seconds
         deadline = time.monotonic() + timeout
         last = [0, 0]
         try:
             # All cores for the whole time: the deadline ends a hang first, this limit ends a child without a parent.
-            request = {"cpu_seconds": timeout * (os.cpu_count() or 1)}
+            request = {"cpu_seconds": timeout * (os.cpu_count() or 1), "send_images": on_image is not None}
             socket.send_fds(self._channel, [json.dumps(request).encode()], [clip.fileno()])
             while True:
                 head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*last))
                 if "progress" in head:
                     last[:] = map(int, head["progress"])
                     on_frame(*last)
+                elif "image" in head:
+                    assert on_image is not None
+                    seconds, boxes = head["image"]
+                    on_image(SampledFrame(float(seconds), [Box(*map(float, box)) for box in boxes], pixels))
                 elif "error" in head:
                     code, message = head["error"]
                     raise ClipError(FailureCode(code), message)

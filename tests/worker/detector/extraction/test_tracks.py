@@ -6,6 +6,7 @@ import numpy as np
 
 from worker.detector.config import DetectorConfig
 from worker.detector.extraction.crops import make_crop
+from worker.detector.extraction.shots import make_thumbnail
 from worker.detector.extraction.tracks import Tracker
 from worker.detector.types import Box, Face, Frame
 
@@ -32,7 +33,9 @@ def track_positions(steps: Sequence[tuple[int, People]]) -> list[list[float]]:
     for index, (window, people) in enumerate(steps):
         image, faces = draw_scene(people)
         frame = Frame(window, index / 25, image)
-        tracker.add_frame(frame, [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces])
+        tracker.add_frame(
+            window, make_thumbnail(image), [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces]
+        )
     return [[crop.face.box.x for crop in track.crops] for track in tracker.tracks]
 
 
@@ -64,7 +67,9 @@ def test_shot_cut_inside_a_window_starts_a_new_track() -> None:
     for index in range(4):
         image, faces = draw_scene({"red" if index < 2 else "pale": 100}, shift=0 if index < 2 else 120)
         frame = Frame(0, index / 25, image)
-        tracker.add_frame(frame, [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces])
+        tracker.add_frame(
+            0, make_thumbnail(image), [make_crop(frame, face, CONFIG.crop, CONFIG.faces) for face in faces]
+        )
     assert [len(track.crops) for track in tracker.tracks] == [2, 2]
 
 
