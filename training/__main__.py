@@ -215,7 +215,10 @@ def main() -> None:
 
     try:
         commands()
-    except (CheckpointError, EngineError, SandboxError, TrainingError, ValidationError) as error:
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        _exit_with_error(f"The configuration is invalid. {'; '.join(wrong)}.")
+    except (CheckpointError, EngineError, SandboxError, TrainingError) as error:
         _exit_with_error(str(error))
 
 

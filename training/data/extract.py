@@ -5,6 +5,7 @@ manifest joins the records with the labels of the data set.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter
 from rich.progress import track as show_progress
 
 from app.core.enums import FailureCode, ReasonCode
-from training.data.layouts import DatasetListing, LabelledClip
+from training.data.layouts import DatasetListing, LabelledClip, to_text
 from training.data.manifest import MANIFEST_NAME, CropRow, FailureRow, ManifestError, write_rows
 from training.data.splits import find_split_leaks
 from training.errors import TrainingError
@@ -27,6 +28,8 @@ from worker.detector.types import ClipError, Extraction
 
 FAILURES_NAME = "failures.csv"
 _RECORDS = "records"
+_STEM_MAX_BYTES = 150
+"""Maximum length of a clip's name in file names, which a file system limits to 255 bytes with all that is added."""
 _PNG_OPTIONS = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _RETRYABLE_CODES = {FailureCode.INPUT_MISSING, FailureCode.DECODE_TIMEOUT, FailureCode.RESOURCE_LIMIT}
 """Failures that the machine may have caused; a later run tries these clips again."""
@@ -119,15 +122,19 @@ def _extract_clip(clip: LabelledClip) -> None:
         with clip.path.open("rb") as file:
             extraction = sandbox.extract(file, lambda _done, _total: None)
     except ClipError as error:
-        failure = FailureRow(str(clip.path), error.code, error.message)
+        failure = _make_failure(clip, error.code, error.message)
     except OSError as error:
-        failure = FailureRow(str(clip.path), FailureCode.INPUT_MISSING, f"The clip cannot be read: {error.strerror}.")
+        failure = _make_failure(clip, FailureCode.INPUT_MISSING, f"The clip cannot be read: {error.strerror}.")
     else:
         crops = list(_save(extraction, _name_of(clip), out))
         if not crops:
-            failure = FailureRow(str(clip.path), _reason_without_crop(extraction), "The clip has no usable face.")
+            failure = _make_failure(clip, _reason_without_crop(extraction), "The clip has no usable face.")
     with atomic_write(_record_path(clip, out)) as unfinished:
         unfinished.write_bytes(_RECORD.dump_json(_Record(crops, failure)))
+
+
+def _make_failure(clip: LabelledClip, code: str, message: str) -> FailureRow:
+    return FailureRow(to_text(str(clip.path)), code, message)
 
 
 def _save(extraction: Extraction, name: str, out: Path) -> Iterator[_Crop]:
@@ -179,8 +186,9 @@ def _reason_without_crop(extraction: Extraction) -> str:
 
 def _name_of(clip: LabelledClip) -> str:
     """Return a readable, unique name; a hash of the path distinguishes clips of one name in two folders."""
-    digest = hashlib.sha256(str(clip.path.absolute()).encode()).hexdigest()[:8]
-    return f"{clip.dataset}/{clip.path.stem}-{digest}"
+    digest = hashlib.sha256(os.fsencode(clip.path.absolute())).hexdigest()[:8]
+    stem = to_text(clip.path.stem).encode()[:_STEM_MAX_BYTES].decode(errors="ignore")
+    return f"{clip.dataset}/{stem}-{digest}"
 
 
 def _record_path(clip: LabelledClip, out: Path) -> Path:

@@ -5,6 +5,7 @@ import re
 import struct
 import tarfile
 import zipfile
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -55,6 +56,10 @@ class ImageStore:
                 for member in shard:
                     members[f"{path.name}/{member.name}"] = (path.name, member.offset_data, member.size)
         return members
+
+    def find_missing(self, paths: Iterable[str]) -> list[str]:
+        """Return the paths that name no image."""
+        return [path for path in paths if path not in self._members and not (self._root / path).is_file()]
 
     def read(self, path: str) -> Image:
         """Read an image as RGB. Raises ImageError."""

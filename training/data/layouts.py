@@ -4,9 +4,9 @@ FaceForensics++ (Rössler et al., ICCV 2019), Celeb-DF v2 (Li et al., CVPR 2020)
 folders ``real/`` and ``fake/``, and a CSV.
 """
 
-import csv
 import hashlib
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from training.data.manifest import LABELS, FailureRow
+from training.data.tables import read_table
 from training.errors import TrainingError
 
-VIDEO_SUFFIXES = {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp"}
+VIDEO_SUFFIXES = {
+    ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ts", ".vob",
+    ".webm",
+}  # fmt: skip
 BAD_ROW = "bad_row"
 _VAL_SHARE, _TEST_SHARE = 0.2, 0.2
+_DATASET_MAX_BYTES = 64
 _OFFICIAL_LIST = "List_of_testing_videos.txt"
 
 
@@ -67,8 +72,24 @@ def list_clips(root: Path, layout: str) -> DatasetListing:
         else:
             clips.append(entry)
     if not clips:
-        raise LayoutError(f"{root} has no videos in the folders of layout {layout!r}.")
+        reason = failures[0].message if failures else "Look at the folders of this layout in 'extract --help'."
+        raise LayoutError(f"{root} has no videos where layout {layout!r} has them. {reason}")
+    for clip in clips:
+        check_dataset_name(clip.dataset)
     return DatasetListing(sorted(clips, key=lambda clip: str(clip.path)), failures)
+
+
+def check_dataset_name(name: str) -> None:
+    """Raise LayoutError if a name of a data set cannot be the name of a folder."""
+    if name in {"", ".", ".."} or not name.isprintable() or "/" in name or len(name.encode()) > _DATASET_MAX_BYTES:
+        raise LayoutError(
+            f"{name!r} cannot name a data set. Use at most {_DATASET_MAX_BYTES} bytes without '/', and not '.' or '..'."
+        )
+
+
+def to_text(path: str) -> str:
+    """Return a file name, or a part of one, as text that can be stored; bytes that are no UTF-8 are escaped."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def balance_clips(clips: Iterable[LabelledClip]) -> list[LabelledClip]:
@@ -85,31 +106,31 @@ def balance_clips(clips: Iterable[LabelledClip]) -> list[LabelledClip]:
 
 
 def _load_plain(root: Path) -> Iterator[LabelledClip]:
+    dataset = to_text(root.resolve().name)
     for name in ("real", "fake"):
         for path in _list_videos(root / name):
-            group = path.stem
-            yield LabelledClip(path=path, dataset=root.name, label=LABELS[name], split=_split_of(group), group=group)
+            group = to_text(path.stem)
+            yield LabelledClip(path=path, dataset=dataset, label=LABELS[name], split=_split_of(group), group=group)
 
 
 def _load_csv(list_path: Path) -> Iterator[LabelledClip | FailureRow]:
     """Yield the rows of a CSV with columns ``path,label`` and optional ``dataset,method,split,group,person``."""
-    with list_path.open(newline="") as file:
-        for line, cells in enumerate(csv.DictReader(file), 2):
-            path, label = cells.get("path") or "", cells.get("label") or ""
-            if not path or label not in LABELS:
-                message = f"Line {line} needs 'path' and 'label' (real or fake), not {path!r} and {label!r}."
-                yield FailureRow(path or f"line {line}", BAD_ROW, message)
-                continue
-            group = cells.get("group") or Path(path).stem
-            yield LabelledClip(
-                path=list_path.parent / path,
-                dataset=cells.get("dataset") or list_path.stem,
-                label=LABELS[label],
-                split=cells.get("split") or _split_of(group),
-                group=group,
-                method=cells.get("method") or "",
-                person=cells.get("person") or "",
-            )
+    for line, cells in read_table(list_path, required=("path", "label")):
+        path, label = cells["path"], cells["label"]
+        if not path or label not in LABELS:
+            message = f"Line {line} needs 'path' and 'label' (real or fake), not {path!r} and {label!r}."
+            yield FailureRow(path or f"line {line}", BAD_ROW, message)
+            continue
+        group = cells.get("group") or Path(path).stem
+        yield LabelledClip(
+            path=list_path.parent / path,
+            dataset=cells.get("dataset") or list_path.stem,
+            label=LABELS[label],
+            split=cells.get("split") or _split_of(group),
+            group=group,
+            method=cells.get("method") or "",
+            person=cells.get("person") or "",
+        )
 
 
 def _load_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
@@ -138,7 +159,7 @@ def _load_celeb_df(root: Path) -> Iterator[LabelledClip]:
     """Yield all clips with their persons: ``Celeb-real/id3_0001`` shows ``id3``, and a fake shows two persons."""
     for folder, label in (("Celeb-real", 0), ("YouTube-real", 0), ("Celeb-synthesis", 1)):
         for path in _list_videos(root / folder):
-            people = re.findall(r"id\d+", path.stem) or [f"youtube-{path.stem}"]
+            people = re.findall(r"id\d+", path.stem) or [f"youtube-{to_text(path.stem)}"]
             yield LabelledClip(
                 path=path,
                 dataset="celeb-df-v2",
@@ -161,7 +182,7 @@ def _load_celeb_df_official(root: Path) -> Iterator[LabelledClip]:
     tested = {line.split()[-1] for line in list_path.read_text().splitlines() if line.strip()}
     for clip in _load_celeb_df(root):
         name = f"{clip.path.parent.name}/{clip.path.name}"
-        own = f"celeb-df-{clip.path.parent.name}-{clip.path.stem}"
+        own = f"celeb-df-{clip.path.parent.name}-{to_text(clip.path.stem)}"
         split = "test" if name in tested else ("val" if _share(own) < _VAL_SHARE / 2 else "train")
         yield replace(clip, split=split, group=own, person="")
 
@@ -225,7 +246,7 @@ def _load_json(path: Path) -> Any:
 
 
 def _hash(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:8], "big")
 
 
 def _share(name: str) -> float:

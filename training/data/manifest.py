@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from training.data.tables import read_table
 from training.errors import TrainingError
 from training.files import atomic_write
 
@@ -77,14 +78,9 @@ def load_crop_manifest(path: Path) -> list[CropRow]:
 
     Rows without a face box are left out. Raises ManifestError.
     """
-    try:
-        file = path.open(newline="")
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
-    with file:
-        reader = csv.DictReader(file)
-        parse = _parse_shard_row if "shard" in (reader.fieldnames or []) else _parse_row
-        rows = [row for line, cells in enumerate(reader, 2) if (row := _parse(parse, cells, f"{path}, line {line}"))]
+    table = list(read_table(path, required=("label",)))
+    parse = _parse_shard_row if table and "shard" in table[0][1] else _parse_row
+    rows = [row for line, cells in table if (row := _parse(parse, cells, f"{path}, line {line}"))]
     if not rows:
         raise ManifestError(f"{path} lists no face crop.")
     return list(_number_windows(rows)) if parse is _parse_shard_row else rows

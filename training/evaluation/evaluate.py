@@ -94,6 +94,9 @@ def _make_predictor(evaluation: Evaluation, folder: Path, model: Manifest) -> Ca
     if not rows:
         raise ManifestError(f"{evaluation.manifest} has no row that the model has not seen. Give --rows all.")
     store = ImageStore(evaluation.manifest.parent)
+    if missing := store.find_missing(row.path for row in rows):
+        shown = ", ".join(missing[:5])
+        raise ManifestError(f"{len(missing)} of {len(rows)} images of {evaluation.manifest} are missing: {shown}.")
     return lambda name: predict_crops(rows, store, engine, model, DEGRADATIONS[name] if name else None)
 
 

@@ -1,6 +1,5 @@
 """Predictions of a model for crops, stills and clips, made with the library that the service uses."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from app.core.enums import Verdict
 from training.augmentation.augment import Degradation, degrade
 from training.data.images import Clip, ImageError, ImageStore, load_crops
 from training.data.manifest import LABELS, CropRow, ManifestError, sequences_of
+from training.data.tables import read_table
 from training.evaluation.stills import UNREADABLE, extract_face_crops
 from worker.detector.model.engine import Engine
 from worker.detector.model.manifest import Manifest
@@ -73,16 +73,19 @@ class LabelledFile:
 def load_labelled_files(path: Path) -> list[LabelledFile]:
     """Load a CSV ``path,label`` (real or fake) with optional ``dataset,group,video,frame``.
 
-    Paths are relative to its folder. Raises ManifestError if the list is empty or a row is invalid.
+    Paths are relative to its folder.
+
+    Raises:
+        TableError: The list cannot be read.
+        ManifestError: The list is empty, a row is invalid, or a file is missing: a figure must not rest on it.
     """
-    try:
-        with path.open(newline="") as file:
-            rows = [_parse_file(cells, path, line) for line, cells in enumerate(csv.DictReader(file), 2)]
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}.") from error
-    if not rows:
+    files = [_parse_file(cells, path, line) for line, cells in read_table(path, required=("path", "label"))]
+    if not files:
         raise ManifestError(f"{path} lists no file.")
-    return rows
+    if missing := [file.name for file in files if not file.path.is_file()]:
+        shown = ", ".join(missing[:5])
+        raise ManifestError(f"{len(missing)} of {len(files)} files of {path} are missing: {shown}. Correct the list.")
+    return files
 
 
 def predict_crops(

@@ -1,6 +1,7 @@
 """Extraction: manifest, failures, shards, splits, and resuming."""
 
 import csv
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -86,3 +87,13 @@ def test_person_in_two_splits_raises_manifest_error(tmp_path: Path) -> None:
     (tmp_path / "v.csv").write_text("path,label,split,person\na.mp4,real,train,p\nb.mp4,fake,val,p\n")
     with pytest.raises(ManifestError, match="person p: train, val"):
         check_splits(list_clips(tmp_path / "v.csv", "csv").clips)
+
+
+def test_long_name_and_name_that_is_no_text_are_extracted(clip: Clip, tmp_path: Path) -> None:
+    folder = tmp_path / "videos" / "real"
+    folder.mkdir(parents=True)
+    for name in (b"x" * 240 + b".mp4", b"clip\xff.mp4"):
+        shutil.copy(clip("speaker.mp4"), os.fsdecode(os.fsencode(folder) + b"/" + name))
+    assert "32 crops; 0 clips" in run_extract(tmp_path / "videos", tmp_path / "out", "--processes", 1)
+    rows = read_rows(tmp_path / "out" / "manifest.csv")
+    assert all((tmp_path / "out" / row["path"]).is_file() for row in rows)

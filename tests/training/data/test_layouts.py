@@ -1,6 +1,7 @@
 """Layouts of data sets, as synthetic folders."""
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -133,3 +134,34 @@ def test_csv_with_bad_rows_lists_them_as_failures(tmp_path: Path) -> None:
 def test_folder_of_another_layout_raises_with_the_missing_name(tmp_path: Path, layout: str, message: str) -> None:
     with pytest.raises(LayoutError, match=message):
         list_clips(tmp_path, layout)
+
+
+def test_layout_of_the_current_folder_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "set/real/a.mp4")
+    monkeypatch.chdir(tmp_path / "set/real")
+    assert [clip.dataset for clip in list_clips(Path(".."), "plain").clips] == ["set"]
+    monkeypatch.chdir(tmp_path / "set")
+    assert [clip.dataset for clip in list_clips(Path(), "plain").clips] == ["set"]
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "../../out", "/etc", "x" * 65])
+def test_data_set_that_is_no_folder_name_raises(tmp_path: Path, name: str) -> None:
+    listed = tmp_path / "videos.csv"
+    listed.write_text(f"path,label,dataset\na.mp4,real,{name}\n")
+    with pytest.raises(LayoutError, match="cannot name a data set"):
+        list_clips(listed, "csv")
+
+
+def test_list_of_bad_rows_alone_raises_with_the_first_one(tmp_path: Path) -> None:
+    listed = tmp_path / "videos.csv"
+    listed.write_text("path,label\na.mp4,REAL\n")
+    with pytest.raises(LayoutError, match="Line 2 needs"):
+        list_clips(listed, "csv")
+
+
+def test_names_that_are_no_text_are_listed_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "real"
+    folder.mkdir()
+    Path(os.fsdecode(os.fsencode(folder) + b"/clip\xff.mts")).touch()
+    (clip,) = list_clips(tmp_path, "plain").clips
+    assert clip.group == "clip\\xff"
