@@ -17,8 +17,10 @@ from app.core.settings import require_settings
 from app.db.engine import make_engine, make_sessions
 from app.infra.job_queue import QUEUE_ANALYZE, JobNotifier, make_celery
 from app.maintenance.sweeper import Sweeper
+from worker.consumer import Consumer
 from worker.detector.model.manifest import load_model_manifest
 from worker.detector.sandbox.parent import Sandbox
+from worker.lost_processes import ProcessWatcher
 from worker.settings import WorkerSettings
 
 _KILL_AFTER_SECONDS = 60
@@ -42,6 +44,7 @@ def make_worker(settings: WorkerSettings) -> Celery:
         worker_proc_alive_timeout=120,  # importing torch takes longer than the 4 s that Celery allows
         worker_hijack_root_logger=False,
         broker_connection_retry_on_startup=True,
+        worker_consumer=f"{Consumer.__module__}:{Consumer.__name__}",
         broker_transport_options={
             "socket_connect_timeout": 3,
             "socket_keepalive": True,
@@ -81,13 +84,15 @@ def _check_environment(settings: WorkerSettings) -> None:
 
 def _connect_sweeper(settings: WorkerSettings, redis_url: str) -> None:
     (database_url,) = require_settings(settings, "database_url")
-    services: list[JobNotifier | Sweeper] = []
+    services: list[JobNotifier | Sweeper | ProcessWatcher] = []
 
     def start(**_: Any) -> None:
         notifier = JobNotifier(redis_url)
-        sessions = make_sessions(make_engine(database_url, pool_size=1))
+        sessions = make_sessions(make_engine(database_url, pool_size=2))
         interval, max_attempts = settings.sweep_interval, settings.max_attempts
-        services.extend([notifier, Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)])
+        sweeper = Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)
+        watcher = ProcessWatcher(sessions, notifier, _list_pids, max_attempts=max_attempts)
+        services.extend([notifier, sweeper, watcher])
         for service in services:
             service.start()
 
@@ -97,6 +102,10 @@ def _connect_sweeper(settings: WorkerSettings, redis_url: str) -> None:
 
     worker_ready.connect(start, weak=False)
     worker_shutdown.connect(stop, weak=False)
+
+
+def _list_pids() -> list[int]:
+    return [process.pid for process in active_children()]
 
 
 def _connect_drain(settings: WorkerSettings) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 from functools import partial
 from types import FrameType
@@ -19,6 +18,7 @@ from worker.attempt import WorkerResources
 from worker.detector.pipeline import make_detector
 from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits
+from worker.lost_processes import worker_name
 from worker.settings import WorkerSettings
 
 _opened: list[WorkerResources] = []
@@ -50,7 +50,7 @@ def _make_resources() -> WorkerResources:
     egress = EgressPolicy(settings.egress_allow)
     resources = WorkerResources(
         settings=settings,
-        name=f"{socket.gethostname()}:{os.getpid()}",
+        name=worker_name(),
         sessions=make_sessions(make_engine(database_url, pool_size=2)),
         storage=storage,
         detectors=DetectorCache(detector, settings.installed_models, make),

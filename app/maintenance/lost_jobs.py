@@ -8,10 +8,16 @@ from app.db.tables.jobs import Job
 from app.services.lifecycle import move_job
 
 
-def requeue_lost_jobs(session: Session, *, max_attempts: int) -> list[Job]:
-    """Requeue the jobs whose lease has expired; fail those that lost ``max_attempts`` workers. Returns all of them."""
+def requeue_lost_jobs(session: Session, *, max_attempts: int, worker: str | None = None) -> list[Job]:
+    """Requeue the jobs that lost their worker; fail those that lost ``max_attempts`` workers. Returns all of them.
+
+    Args:
+        session: Has no transaction yet.
+        max_attempts: Number of workers that a job may lose.
+        worker: Worker that has ended, so that its jobs are lost before their leases expire.
+    """
     with session.begin():
-        lost = job_queries.list_expired(session)
+        lost = job_queries.list_lost(session, worker=worker)
         for job in lost:
             job.lost_attempts += 1
             worker = job.lease_owner

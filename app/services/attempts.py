@@ -12,7 +12,6 @@ from app.core.enums import EventType, FailureCode, JobStatus, Phase
 from app.db.engine import advisory_lock
 from app.db.queries import jobs as job_queries
 from app.db.queries import results as result_queries
-from app.db.queries.webhook_outbox import add_job_event
 from app.db.tables.jobs import Job
 from app.db.tables.results import Result
 from app.infra.clip_storage import ClipStorage, Upload
@@ -20,6 +19,7 @@ from app.schemas.policies import Calibration
 from app.services import policies
 from app.services.lifecycle import move_job
 from app.services.reanalysis import emit_verdict_changed
+from app.services.webhook_events import emit_job_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,9 @@ def renew_lease(
         owns_job = job_queries.renew_lease(session, job_id, attempt=attempt.number, lease=lease, progress=progress)
         if owns_job and emit_progress:
             phase, done, total = progress
-            add_job_event(session, job_id, EventType.JOB_PROGRESS, {"phase": phase, "done": done, "total": total})
+            job = job_queries.find_running(session, job_id, attempt=attempt.number)
+            if job is not None:
+                emit_job_event(session, job, EventType.JOB_PROGRESS, {"phase": phase, "done": done, "total": total})
         return owns_job
 
 

@@ -12,12 +12,11 @@ from uuid_utils.compat import uuid7
 from app.core.enums import EventType, JobStatus, Priority
 from app.core.errors import NotFoundError, UnmaskError
 from app.db.queries import batches as batch_queries
-from app.db.queries import webhook_outbox
 from app.db.tables.batches import Batch
 from app.db.tables.jobs import Job
 from app.schemas import batches as schemas
 from app.schemas.submissions import JobRequest
-from app.services import audit
+from app.services import audit, webhook_events
 from app.services.idempotency import IdempotencyClaim, bind_key, fingerprint_of
 from app.services.submissions import (
     JobLinks,
@@ -42,7 +41,7 @@ def submit_batch(
 
     Raises as ``submissions.submit_source``; the pointers of the error name the item.
     """
-    fingerprint = fingerprint_of(request.model_dump_json(), None)
+    fingerprint = fingerprint_of(request)
     if claim and claim.is_used:
         return claim.batch_of(fingerprint)
     for index, item in enumerate(request.items):
@@ -126,5 +125,5 @@ def complete_batches(session: Session) -> list[BatchSnapshot]:
                 "jobs": snapshot.counts,
                 "completed_at": batch.completed_at,
             }
-            webhook_outbox.add_batch_event(session, batch, EventType.BATCH_COMPLETED, to_jsonable_python(data))
+            webhook_events.emit_batch_event(session, batch, EventType.BATCH_COMPLETED, to_jsonable_python(data))
         return completed

@@ -6,12 +6,12 @@ from app.core.enums import EventType
 from app.db.engine import advisory_lock, db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import results as result_queries
-from app.db.queries import webhook_outbox
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.db.tables.uploads import ClipUpload
 from app.infra.clip_storage import ClipStorage
 from app.services import audit
+from app.services.webhook_events import emit_job_event
 
 
 def mark_deleted(session: Session, job: Job) -> None:
@@ -23,15 +23,15 @@ def mark_deleted(session: Session, job: Job) -> None:
     audit.record(session, "job.deleted", job.public_id, tenant=job.tenant)
     result_queries.delete_result(session, job.id)
     # Endpoints before events: the deletion of an endpoint locks them in this order.
-    webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)
-    webhook_queries.blank_events(session, job.id)
+    emit_job_event(session, job, EventType.MEDIA_DELETED)
+    webhook_queries.erase_events(session, job.id)
 
 
 def release_clip(session: Session, job: Job) -> None:
     """Record that a job no longer references its clip, in the caller's transaction. Its result stays."""
     job.clip_deleted_at = db_now(session)
     audit.record(session, "clip.deleted", job.public_id, tenant=job.tenant)
-    webhook_outbox.add_job_event(session, job.id, EventType.MEDIA_DELETED)
+    emit_job_event(session, job, EventType.MEDIA_DELETED)
 
 
 def delete_upload_files(session: Session, storage: ClipStorage, upload: ClipUpload) -> None:

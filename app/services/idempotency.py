@@ -1,16 +1,17 @@
 """Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): a request that is sent twice creates one job."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from app.core.errors import IdempotencyInProgressError, IdempotencyMismatchError
 from app.db.queries import idempotency as idempotency_queries
-from app.schemas.submissions import JobOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ def release_key(session: Session, claim: IdempotencyClaim) -> None:
             session.delete(row)
 
 
-def fingerprint_of(subject: str, options: JobOptions | None) -> str:
-    """Return a digest that is equal for two submissions of the same clip or source with the same options."""
-    described = options.model_dump_json() if options else ""
-    return hashlib.sha256(f"{subject} {described}".encode()).hexdigest()
+def fingerprint_of(*parts: str | BaseModel | None) -> str:
+    """Return a digest that is equal for two equal requests. The order of the keys of JSON objects does not count."""
+    described = [
+        json.dumps(part.model_dump(mode="json"), sort_keys=True) if isinstance(part, BaseModel) else part or ""
+        for part in parts
+    ]
+    return hashlib.sha256(" ".join(described).encode()).hexdigest()

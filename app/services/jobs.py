@@ -12,13 +12,13 @@ from app.db.engine import db_now
 from app.db.queries import jobs as job_queries
 from app.db.queries import results as result_queries
 from app.db.queries import transitions
-from app.db.queries.webhook_outbox import add_job_event
 from app.db.tables.jobs import Feedback, Job, Transition
 from app.db.tables.results import FrameScore, Result
 from app.infra.clip_storage import ClipStorage
 from app.schemas.feedback import FeedbackRequest
 from app.services import audit, deletion
 from app.services.lifecycle import move_job
+from app.services.webhook_events import emit_job_event
 
 _NO_JOB = "No job has this id. Check it, or list your jobs with GET /v1/jobs."
 
@@ -101,7 +101,7 @@ def add_feedback(session: Session, job_id: UUID, *, tenant: str, key_id: str, fe
         row = Feedback(job_id=job.id, key_id=key_id, created_at=db_now(session), **dict(feedback))
         session.add(row)
         audit.record(session, "feedback.added", job.public_id, tenant=tenant)
-        add_job_event(session, job.id, EventType.JOB_FEEDBACK, {"label": feedback.label, "category": feedback.category})
+        emit_job_event(session, job, EventType.JOB_FEEDBACK, {"label": feedback.label, "category": feedback.category})
         return row
 
 

@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 
 from app.core.enums import JobStatus
 from app.db.engine import db_now
-from app.db.queries import transitions, webhook_outbox
+from app.db.queries import transitions
 from app.db.tables.jobs import Job, Transition
+from app.services import webhook_events
 
 
 def create_job(session: Session, job: Job) -> None:
@@ -15,7 +16,7 @@ def create_job(session: Session, job: Job) -> None:
     job.status = JobStatus.QUEUED
     session.add(job)
     session.flush()
-    _publish(session, Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
+    _publish(session, job, Transition(job_id=job.id, status=job.status, attempt=0, worker=None, at=job.created_at))
 
 
 def move_job(
@@ -41,12 +42,12 @@ def move_job(
     transition = job.move_to(status, at=now, worker=worker)
     if lease is not None:
         job.lease_owner, job.lease_until = worker, transition.at + lease
-    _publish(session, transition)
+    _publish(session, job, transition)
     return transition
 
 
-def _publish(session: Session, transition: Transition) -> None:
+def _publish(session: Session, job: Job, transition: Transition) -> None:
     session.add(transition)
     session.flush()  # the lock order of tests/e2e/test_races.py: job, then webhook endpoints
-    webhook_outbox.add_transition_events(session, transition)  # visible to the dispatcher after the commit
+    webhook_events.emit_transition(session, job, transition)  # visible to the dispatcher after the commit
     transitions.notify_waiters(session, transition.job_id)

@@ -9,7 +9,6 @@ from app.core.errors import GoneError
 from app.db.queries import jobs as job_queries
 from app.db.queries import policies as policy_queries
 from app.db.queries import results as result_queries
-from app.db.queries.webhook_outbox import add_job_event
 from app.db.tables.jobs import Job
 from app.db.tables.results import Result
 from app.schemas.jobs import ReanalysisRequest
@@ -27,6 +26,7 @@ from app.services.submissions import (
     check_options,
     lock_clip,
 )
+from app.services.webhook_events import emit_job_event
 
 
 def reanalyze_job(
@@ -50,7 +50,7 @@ def reanalyze_job(
         IdempotencyMismatchError, IdempotencyInProgressError, QuotaExceededError: As ``submissions.submit_upload``.
     """
     check_options(context, JobOptions(model=request.model))
-    fingerprint = fingerprint_of(f"{job_id} {request.model_dump_json()}", None)
+    fingerprint = fingerprint_of(str(job_id), request)
     if claim and claim.is_used:
         return claim.job_of(fingerprint)
     with session.begin():
@@ -75,7 +75,7 @@ def emit_verdict_changed(session: Session, job: Job) -> None:
     old = job_queries.find_job(session, job.reanalysis_of, tenant=job.tenant) if job.reanalysis_of else None
     if old is not None and old.verdict is not None and old.verdict is not job.verdict:
         before = {"id": old.public_id, "verdict": old.verdict}
-        add_job_event(session, job.id, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
+        emit_job_event(session, job, EventType.JOB_VERDICT_CHANGED, {"verdict": job.verdict, "before": before})
 
 
 def _make_clip_ref(session: Session, old: Job, request: ReanalysisRequest) -> ClipRef:

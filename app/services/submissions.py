@@ -146,7 +146,7 @@ def submit_source(
             ``submit_upload``.
     """
     check_request(context, request)
-    fingerprint = fingerprint_of(request.source.model_dump_json(), request.options)
+    fingerprint = fingerprint_of(request.source, request.options)
     if claim and claim.is_used:
         return claim.job_of(fingerprint)
     with session.begin():

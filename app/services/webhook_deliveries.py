@@ -1,29 +1,22 @@
 """Use cases of the webhook dispatcher: claim events that are due, record the result of a delivery."""
 
-import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
 
-from app.core.enums import STATUS_EVENTS, EventType, WebhookPayload
 from app.db.engine import db_now
 from app.db.queries import webhooks as webhook_queries
-from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookDelivery, WebhookEvent
 from app.services.webhooks import disable_endpoint
 
-BODY_MAX_BYTES = 20_000
-"""Maximum size of a body, as Standard Webhooks advises."""
 _JITTER = 0.2
 """Relative jitter of retry delays: a receiver that recovers must not get all events in the same second."""
 _RETRY_AFTER_MAX = timedelta(hours=1)
 """Maximum of ``Retry-After`` that is respected."""
-_STATUSES = {event: status for status, event in STATUS_EVENTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +113,9 @@ def _next_at(event: WebhookEvent, result: DeliveryResult, policy: RetryPolicy, n
     return now + max(delay, asked)
 
 
-def _pack(due: webhook_queries.DueEvent, *, at: datetime, until: datetime) -> DeliveryRequest:
-    endpoint, event = due.endpoint, due.event
+def _pack(event: WebhookEvent, *, at: datetime, until: datetime) -> DeliveryRequest:
+    endpoint = event.endpoint
+    assert event.body is not None  # the query leaves out erased events
     secrets = [endpoint.secret]
     if endpoint.previous_secret and endpoint.previous_secret_until and endpoint.previous_secret_until > at:
         secrets.append(endpoint.previous_secret)
@@ -131,39 +125,6 @@ def _pack(due: webhook_queries.DueEvent, *, at: datetime, until: datetime) -> De
         message_id=event.public_id,
         url=endpoint.url,
         secrets=tuple(secrets),
-        body=_write_body(due),
+        body=event.body,
         claimed_until=until,
     )
-
-
-def _write_body(due: webhook_queries.DueEvent) -> str:
-    """``{type, timestamp, data}``, with the result if the endpoint wants it and it fits."""
-    event = due.event
-    data = (_describe_job(due.job, event.type) if due.job else {}) | (event.data or {})
-    body = {"type": event.type.value, "timestamp": event.created_at.isoformat(), "data": data}
-    if due.endpoint.payload is WebhookPayload.FULL and due.job and due.job.result:
-        full = _as_json(body | {"data": data | {"result": due.job.result.payload}})
-        if len(full.encode()) <= BODY_MAX_BYTES:
-            return full
-    return _as_json(body)
-
-
-def _describe_job(job: Job, kind: EventType) -> dict[str, Any]:
-    """Describe a job for an event. The status is the event's, not the current one."""
-    described: dict[str, Any] = {
-        "id": job.public_id,
-        "status": _STATUSES.get(kind, job.status).value,
-        "external_id": job.external_id,
-        "links": {"self": f"/v1/jobs/{job.public_id}"},
-    }
-    if kind is EventType.JOB_SUCCEEDED:
-        described["verdict"] = job.verdict
-        for name in ("probability", "recommended_action"):
-            described[name] = job.result.payload[name] if job.result else None
-    if kind is EventType.JOB_FAILED:
-        described["failure"] = {"code": job.failure_code, "retryable": job.failure_retryable}
-    return described
-
-
-def _as_json(body: dict[str, Any]) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))

@@ -10,14 +10,20 @@ from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from app.core.enums import EventType, WebhookJobs
-from app.core.errors import EndpointDisabledError, EndpointExistsError, FieldError, InvalidRequestError, NotFoundError
+from app.core.errors import (
+    EndpointDisabledError,
+    EndpointExistsError,
+    FieldError,
+    GoneError,
+    InvalidRequestError,
+    NotFoundError,
+)
 from app.db.engine import db_now
-from app.db.queries import webhook_outbox
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 from app.infra.egress import EgressPolicy, EgressRefusedError
 from app.schemas.webhooks import WebhookEndpointChanges, WebhookEndpointProperties, WebhookEndpointRequest
-from app.services import audit
+from app.services import audit, webhook_events
 
 _CHANGEABLE = set(WebhookEndpointProperties.model_fields)
 _SECRET_BYTES = 32
@@ -128,7 +134,7 @@ def send_test(session: Session, endpoint_id: UUID, *, tenant: str) -> WebhookEve
             _require_endpoint(webhook_queries.find_endpoint(session, endpoint_id, tenant=tenant))
         )
         audit.record(session, "webhook_endpoint.tested", endpoint.public_id, tenant=tenant)
-        return webhook_outbox.add_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
+        return webhook_events.emit_event(session, endpoint, EventType.WEBHOOK_TEST, {"endpoint_id": endpoint.public_id})
 
 
 def list_deliveries(
@@ -141,11 +147,13 @@ def list_deliveries(
 
 
 def replay_event(session: Session, event_id: UUID, *, tenant: str) -> None:
-    """Deliver an event again with the same id. Raises NotFoundError, EndpointDisabledError."""
+    """Deliver an event again with the same id. Raises NotFoundError, GoneError, EndpointDisabledError."""
     with session.begin():
         event = webhook_queries.find_event(session, event_id, tenant=tenant)
         if event is None:
             raise NotFoundError("No event has this id. The deliveries of an endpoint list the ids.")
+        if event.body is None:
+            raise GoneError("The job of this event was deleted, and the event with it.")
         _require_enabled(event.endpoint)
         audit.record(session, "webhook_event.replayed", event.public_id, tenant=tenant)
         event.next_at, event.attempts, event.delivered_at = db_now(session), 0, None
@@ -171,7 +179,7 @@ def disable_endpoint(session: Session, endpoint: WebhookEndpoint, *, reason: str
     webhook_queries.stop_events(session, endpoint.id)
     data = {"endpoint_id": endpoint.public_id, "url": endpoint.url, "reason": reason}
     for other in webhook_queries.list_other_endpoints(session, endpoint):
-        webhook_outbox.add_event(session, other, EventType.ENDPOINT_DISABLED, data)
+        webhook_events.emit_event(session, other, EventType.ENDPOINT_DISABLED, data)
 
 
 def _make_secret() -> str:

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.settings import Settings, require_settings
+from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage
 from app.main import create_app
 from app.services import attempts
@@ -141,3 +142,10 @@ class ChunkSender:
         answer = self._api.head(self._url, headers={"Authorization": ""})
         assert answer.headers["tus-resumable"] == "1.0.0"
         return int(answer.headers["upload-offset"])
+
+
+def read_body(event: WebhookEvent) -> dict[str, Any]:
+    """Return the body of a stored webhook event."""
+    assert event.body is not None
+    body: dict[str, Any] = json.loads(event.body)
+    return body

@@ -110,7 +110,7 @@ def list_deliveries(
     return schemas.WebhookDeliveryPage(items=[present_delivery(row) for row in page], next_cursor=cursor)
 
 
-@events_router.post("/{event_id}:replay", status_code=202, summary="Replay an event", responses=problems(404, 409))
+@events_router.post("/{event_id}:replay", status_code=202, summary="Replay an event", responses=problems(404, 409, 410))
 def replay_event(session: SessionDep, writer: WebhookWriter, event_id: EventId) -> schemas.WebhookEventReference:
     """Send an event again with its old id, even if it was delivered before."""
     webhooks.replay_event(session, event_id, tenant=writer.tenant)

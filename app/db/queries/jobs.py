@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, func, select, union, update
+from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, union, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from app.core.enums import JobStatus, Phase, Verdict
@@ -109,9 +109,11 @@ def renew_lease(
     return session.execute(statement.returning(Job.id)).scalar_one_or_none() is not None
 
 
-def list_expired(session: Session) -> Sequence[Job]:
-    """Return the running jobs whose lease has expired, locked."""
-    query = select(Job).where(Job.status == JobStatus.RUNNING, Job.lease_until < func.clock_timestamp())
+def list_lost(session: Session, *, worker: str | None = None) -> Sequence[Job]:
+    """Return the running jobs whose lease has expired, and those of a worker that has ended, locked."""
+    is_of_worker = [Job.lease_owner == worker] if worker else []
+    is_lost = or_(Job.lease_until < func.clock_timestamp(), *is_of_worker)
+    query = select(Job).where(Job.status == JobStatus.RUNNING, is_lost)
     return session.execute(query.with_for_update(skip_locked=True)).scalars().all()
 
 

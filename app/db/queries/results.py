@@ -59,6 +59,11 @@ def add_frames(session: Session, job: Job, frames: Sequence[dict[str, Any]]) -> 
         session.execute(insert(FrameScore), rows)
 
 
+def find_result(session: Session, job_id: UUID) -> Result | None:
+    """Return the result of a job."""
+    return session.get(Result, job_id)
+
+
 def add_calibration(session: Session, *, sha256: str, payload: dict[str, Any]) -> None:
     """Insert a calibration if it does not exist."""
     session.execute(upsert(Calibration).values(sha256=sha256, payload=payload).on_conflict_do_nothing())

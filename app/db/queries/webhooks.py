@@ -1,7 +1,6 @@
 """SQL of webhook endpoints, events and deliveries. Functions take a session and never commit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,7 +19,6 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from app.core.enums import EventType, WebhookJobs
 from app.db.queries.webhook_outbox import is_subscribed_to
-from app.db.tables.jobs import Job
 from app.db.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 
@@ -105,19 +103,10 @@ def list_deliveries(
     return session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
 
 
-@dataclass(frozen=True, slots=True)
-class DueEvent:
-    """Event that was claimed for delivery, with its endpoint and job."""
-
-    event: WebhookEvent
-    endpoint: WebhookEndpoint
-    job: Job | None
-
-
 def claim_due(
     session: Session, *, until: datetime, limit: int, per_endpoint: int, busy: Mapping[UUID, int]
-) -> list[DueEvent]:
-    """Claim events whose delivery is due, until the time ``until``.
+) -> Sequence[WebhookEvent]:
+    """Claim events, with their endpoints, whose delivery is due, until the time ``until``.
 
     Args:
         session: Session with an open transaction.
@@ -152,10 +141,7 @@ def claim_due(
     for found in claimed:
         found.attempts += 1
         found.next_at = until
-    job_ids = {found.job_id for found in claimed if found.job_id}
-    jobs = session.scalars(select(Job).options(joinedload(Job.result)).where(Job.id.in_(job_ids))).all()
-    by_id = {job.id: job for job in jobs}
-    return [DueEvent(found, found.endpoint, by_id.get(found.job_id) if found.job_id else None) for found in claimed]
+    return claimed
 
 
 def find_claimed(session: Session, event_id: UUID, *, endpoint_id: UUID) -> WebhookEvent | None:
@@ -188,15 +174,20 @@ def requeue_undelivered(session: Session, endpoint_id: UUID, *, since: datetime)
             WebhookEvent.created_at >= since,
             WebhookEvent.delivered_at.is_(None),
             WebhookEvent.next_at.is_(None),
+            WebhookEvent.body.is_not(None),
         )
         .values(next_at=func.clock_timestamp(), attempts=0)
     )
     return len(session.execute(statement.returning(WebhookEvent.id)).all())
 
 
-def blank_events(session: Session, job_id: UUID) -> None:
-    """Remove the data from the events of a job."""
-    session.execute(update(WebhookEvent).where(WebhookEvent.job_id == job_id).values(data=null()))
+def erase_events(session: Session, job_id: UUID) -> None:
+    """Erase the bodies of a job's events and end their deliveries, but for ``media.deleted``."""
+    session.execute(
+        update(WebhookEvent)
+        .where(WebhookEvent.job_id == job_id, WebhookEvent.type != EventType.MEDIA_DELETED)
+        .values(body=null(), next_at=null())
+    )
 
 
 def delete_old_events(session: Session, *, older_than: timedelta, limit: int) -> None:

@@ -1,7 +1,6 @@
 """Tables of webhook endpoints, events and deliveries."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Text, UniqueConstraint, func, text
@@ -55,8 +54,8 @@ class WebhookEvent(Base):
     type: Mapped[EventType] = mapped_column(enum_column(EventType))
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     """Job of the event, if it concerns one."""
-    data: Mapped[dict[str, Any] | None]
-    """Data of the event in addition to the description of the job."""
+    body: Mapped[str | None]
+    """JSON that each delivery sends; None after the deletion of its job."""
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     """Number of deliveries since the creation or the last replay of the event."""
     next_at: Mapped[datetime | None]

@@ -10,7 +10,7 @@ from app.core.enums import EventType
 from app.core.settings import Settings
 from app.db.tables.webhooks import WebhookEvent
 from app.services import batches
-from tests.support.api import SHA256, Sessions, finish, submit
+from tests.support.api import SHA256, Sessions, finish, read_body, submit
 
 
 @pytest.fixture
@@ -40,6 +40,6 @@ def test_batch_is_completed_once_after_its_last_job(api: TestClient, sessions: S
     with sessions() as session:
         (event,) = session.scalars(select(WebhookEvent)).all()
     assert (event.type, event.job_id) == (EventType.BATCH_COMPLETED, None)
-    assert event.data is not None
-    assert (event.data["id"], event.data["jobs"]) == (batch["id"], {"succeeded": 1, "canceled": 1})
+    data = read_body(event)["data"]
+    assert (data["id"], data["jobs"]) == (batch["id"], {"succeeded": 1, "canceled": 1})
     assert finished_first["batch_id"] is None

@@ -93,3 +93,15 @@ def test_hundreds_of_concurrent_submissions_create_one_job_per_key(api: TestClie
     assert len(made) == len({key for key, _ in made}) == len(set(keys))
     listed = api.get("/v1/jobs", params={"limit": 1000}).json()["items"]
     assert {(item["external_id"], item["id"]) for item in listed} == made
+
+
+def test_same_key_with_metadata_in_another_order_returns_the_first_job(api: TestClient) -> None:
+    first = post_with_key(api, "k", metadata={"a": "1", "b": "2"})
+    second = post_with_key(api, "k", metadata={"b": "2", "a": "1"})
+    assert (first.status_code, second.json()["id"]) == (202, first.json()["id"])
+    for metadata in ({"a": "1", "b": "2"}, {"b": "2", "a": "1"}):
+        source = {"source": {"sha256": first.json()["clip"]["sha256"]}, "options": {"metadata": metadata}}
+        named = api.post("/v1/jobs", json=source, headers={"Idempotency-Key": "source"})
+        batch = api.post("/v1/batches", json={"items": [source]}, headers={"Idempotency-Key": "batch"})
+        assert named.status_code in {200, 202}
+        assert batch.status_code in {200, 201, 202}

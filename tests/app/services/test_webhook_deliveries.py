@@ -1,20 +1,25 @@
 """Webhook deliveries: payloads, claims, retries, and endpoints that are disabled."""
 
+from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from app.core.enums import FailureCode
-from app.db.tables.webhooks import WebhookEndpoint
+from app.core.enums import FailureCode, Phase
+from app.core.settings import Settings
+from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
+from app.infra.egress import EgressPolicy
 from app.services import attempts, webhook_deliveries
-from tests.support.api import ENDPOINTS, Sessions, finish, register_endpoint, submit
-from tests.support.factories import make_frame
+from app.webhook_dispatcher import WebhookDispatcher
+from tests.support.api import ENDPOINTS, Sessions, finish, make_client, problem, register_endpoint, submit
+from tests.support.factories import make_attempt_result, make_frame
 from tests.support.jobs import claim_job
 from tests.support.receiver import Deliver, Receiver, receiver
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_failed_canceled_and_deleted_jobs_are_delivered(
     attempt = claim_job(sessions)
     with sessions() as session:
         attempts.fail(session, attempt, code=FailureCode.NOT_A_VIDEO, message="No.", retryable=False)
+    deliver()
     api.delete(f"/v1/jobs/{failed}")
     deliver()
     data = {event["type"]: event["data"] for event in webhook.verified(endpoint["secret"])}
@@ -86,7 +92,7 @@ def test_full_payload_contains_the_result_if_it_fits(
     submit(api)
     finish(sessions, frames=2)
     deliver()
-    monkeypatch.setattr("app.services.webhook_deliveries.BODY_MAX_BYTES", 500)
+    monkeypatch.setattr("app.services.webhook_events.BODY_MAX_BYTES", 500)
     submit(api)
     finish(sessions)
     deliver()
@@ -169,3 +175,66 @@ def test_replay_during_a_delivery_is_not_overwritten_by_its_result(
     with sessions() as session:
         webhook_deliveries.record_delivery(session, delivery, webhook_deliveries.DeliveryResult(500), policy)
     assert len(claim_deliveries(sessions, limit=1, per_endpoint=1)) == 1
+
+
+def test_each_delivery_of_an_event_has_the_same_body_although_the_job_moves_on(
+    webhook_settings: Settings, sessions: Sessions, webhook: Receiver
+) -> None:
+    hour = timedelta(hours=1)
+    settings = webhook_settings.model_copy(update={"webhook_retry_delays": (hour, hour)})
+    dispatcher = WebhookDispatcher(sessions, EgressPolicy(settings.egress_allow), settings)
+
+    def deliver_once() -> None:
+        with sessions() as session, session.begin():
+            session.execute(update(WebhookEvent).where(WebhookEvent.delivered_at.is_(None)).values(next_at=func.now()))
+        wait_until(lambda: not (dispatcher.deliver_due() or dispatcher.is_busy()))
+
+    with make_client(settings) as api:
+        names = ["job.queued", "job.started", "job.progress", "job.succeeded", "job.feedback", "media.deleted"]
+        endpoint = register_endpoint(api, webhook.url, payload="full", events=names)
+        webhook.statuses = [500] * 100
+        job = submit(api)
+        deliver_once()
+        attempt = claim_job(sessions)
+        with sessions() as session:
+            progress = (Phase.EXTRACTING, 8, 16)
+            attempts.renew_lease(session, attempt, lease=hour, progress=progress, emit_progress=True)
+        deliver_once()
+        with sessions() as session:
+            attempts.succeed(session, attempt, make_attempt_result(frames=2))
+        deliver_once()
+        api.post(f"{job['links']['self']}/feedback", json={"label": "fake"})
+        deliver_once()
+        webhook.statuses = []
+        deliver_once()
+        webhook.statuses = [500]
+        api.delete(job["links"]["self"])
+        deliver_once()
+        deliver_once()
+    bodies: dict[str, set[str]] = defaultdict(set)
+    for headers, body in webhook.requests:
+        bodies[headers["webhook-id"]].add(body)
+    assert {len(found) for found in bodies.values()} == {1}
+    counts = Counter(webhook.types(endpoint["secret"]))
+    assert counts.keys() == set(names)
+    assert min(counts.values()) >= 2
+    queued = next(event for event in webhook.verified(endpoint["secret"]) if event["type"] == "job.queued")
+    assert (queued["data"]["status"], "result" in queued["data"]) == ("queued", False)
+
+
+def test_deletion_ends_undelivered_events_and_erases_their_bodies(
+    api: TestClient, webhook: Receiver, deliver: Deliver, sessions: Sessions
+) -> None:
+    endpoint = register_endpoint(api, webhook.url, payload="full")
+    job = submit(api)
+    finish(sessions)
+    api.delete(job["links"]["self"])
+    with sessions() as session:
+        events = session.scalars(select(WebhookEvent)).all()
+    assert {event.type.value: event.body is None for event in events} == {
+        "job.queued": True, "job.started": True, "job.succeeded": True, "media.deleted": False
+    }  # fmt: skip
+    deliver()
+    assert webhook.types(endpoint["secret"]) == ["media.deleted"]
+    erased = next(event for event in events if event.body is None)
+    assert problem(api.post(f"/v1/webhook-events/{erased.public_id}:replay"), 410, "gone_deleted")

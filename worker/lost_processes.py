@@ -1,0 +1,78 @@
+"""Watch over the pool processes: the jobs of a killed process return to the queue at once, not after their lease."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterable
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, sessionmaker
+
+from app.core.enums import JobStatus
+from app.core.logging import make_logger
+from app.infra.job_queue import JobNotifier
+from app.maintenance.lost_jobs import requeue_lost_jobs
+
+_INTERVAL_SECONDS = 0.5
+
+
+def worker_name(pid: int | None = None) -> str:
+    """Return the name under which a pool process holds leases; None: this process."""
+    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}"
+
+
+class ProcessWatcher:
+    """Thread that notices pool processes that have ended.
+
+    Args:
+        sessions: Sessions of the main process.
+        notifier: Wakes another process for the job.
+        list_pids: Returns the ids of the running pool processes.
+        max_attempts: Number of workers that a job may lose.
+    """
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        notifier: JobNotifier,
+        list_pids: Callable[[], Iterable[int]],
+        *,
+        max_attempts: int,
+    ) -> None:
+        self._sessions, self._notifier, self._list_pids = sessions, notifier, list_pids
+        self._max_attempts = max_attempts
+        self._running: set[int] = set()
+        self._lost: set[int] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="process-watcher", daemon=True)
+        self._log = make_logger(part="worker")
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def check(self) -> None:
+        """Requeue the jobs of the processes that have ended since the last check. A failure is tried again."""
+        running = set(self._list_pids())
+        self._lost |= self._running - running
+        self._running = running
+        for pid in sorted(self._lost):
+            with self._sessions() as session:
+                jobs = requeue_lost_jobs(session, max_attempts=self._max_attempts, worker=worker_name(pid))
+            self._lost.discard(pid)
+            for job in jobs:
+                self._log.warning("job_lost", job_id=job.public_id, status=job.status, worker=worker_name(pid))
+                if job.status is JobStatus.QUEUED:
+                    self._notifier.notify(job.id)
+
+    def _run(self) -> None:
+        while not self._stop.wait(_INTERVAL_SECONDS):
+            try:
+                self.check()
+            except SQLAlchemyError as error:
+                self._log.warning("process_check_failed", error=str(error))
