@@ -75,8 +75,10 @@ class EgressPolicy:
 
     def check_url(self, url: str) -> SplitResult:
         """Check a URL without a name lookup and return its parts. Raises EgressRefusedError."""
-        if not url.isascii() or not url.isprintable():
-            raise EgressRefusedError("A URL must be ASCII. Write other characters in percent-encoding or Punycode.")
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise EgressRefusedError(
+                "A URL must be ASCII without spaces. Write other characters in percent-encoding or Punycode."
+            )
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -94,21 +96,21 @@ class EgressPolicy:
             raise EgressRefusedError("Give an https:// URL on port 443.")
         return parts
 
-    def resolve_checked(self, host: str, *, port: int, is_tls: bool) -> str:
-        """Return the address to connect to: a public one, or one in an allowed network. Raises EgressRefusedError."""
+    def resolve_checked(self, host: str, *, port: int, is_tls: bool) -> list[str]:
+        """Return the addresses to try: those in allowed networks, else the public ones. Raises EgressRefusedError."""
         literal = _parse_address(host)
         try:
             addresses = [literal] if literal else [ip_address(found) for found in self._resolve(host)]
         except (OSError, ValueError) as error:
             raise EgressRefusedError(_NO_PUBLIC_HOST) from error
-        if addresses and all(self._is_allowed(address) for address in addresses):
-            return str(addresses[0])
+        if allowed := [str(address) for address in addresses if self._is_allowed(address)]:
+            return allowed
         # Every address must be public: a private one among public ones indicates an attack.
         if not addresses or not all(is_public(address) for address in addresses):
             raise EgressRefusedError(_NO_PUBLIC_HOST)
         if not is_tls or port != _PORTS["https"]:
             raise EgressRefusedError("Public hosts are only reached over HTTPS on port 443. Use such a URL.")
-        return str(addresses[0])
+        return list(map(str, addresses))
 
     def _is_allowed(self, address: Address) -> bool:
         return any(address in network for network in self._allowed if network.version == address.version)
@@ -172,9 +174,20 @@ class _CheckedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        address = self._egress.resolve_checked(host, port=port, is_tls=self._is_tls)
-        stream = self._egress.backend.connect_tcp(address, port, timeout, local_address, socket_options)
-        return _DeadlineStream(stream, self._deadline)
+        """Connect to the first address that accepts. The time that is left is shared among the addresses."""
+        addresses = self._egress.resolve_checked(host, port=port, is_tls=self._is_tls)
+        failure: Exception | None = None
+        for index, address in enumerate(addresses):
+            share = max(self._deadline - time.monotonic(), 0.001) / (len(addresses) - index)
+            seconds = share if timeout is None else min(timeout, share)
+            try:
+                stream = self._egress.backend.connect_tcp(address, port, seconds, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _DeadlineStream(stream, self._deadline)
+        assert failure is not None
+        raise failure
 
 
 @contextmanager

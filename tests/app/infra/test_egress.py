@@ -6,11 +6,13 @@ import time
 from collections.abc import Iterable
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
 import httpcore
 import pytest
 
 from app.infra.egress import EgressPolicy, EgressRefusedError, is_public, send_request
+from tests.support.receiver import receiver
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104 (the policy refuses it)
@@ -78,7 +80,8 @@ def test_request_to_unusually_spelled_private_address_is_refused(host: str) -> N
     "url",
     ["http://webhooks.example/", "https://webhooks.example:8443/", "ftp://webhooks.example/", "https://u:p@webhooks.example/",
      "https:///path", "//webhooks.example", "https://webhooks.example:99999/",
-     "https://webhooks.example/\u00fc", "https://webhooks.example/\n", "file:///etc/passwd", "gopher://x/"],
+     "https://webhooks.example/\u00fc", "https://webhooks.example/\n", "file:///etc/passwd", "gopher://x/",
+     "https://webhooks.example/my clip"],
 )  # fmt: skip
 def test_request_to_url_without_plain_https_is_refused(url: str) -> None:
     recorder = Recorder()
@@ -140,3 +143,30 @@ def test_slow_response_exceeds_total_timeout() -> None:
         ):
             pass
         assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.9", "127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.1", "127.0.0.9"]])
+def test_each_allowed_address_of_a_host_is_tried(addresses: list[str]) -> None:
+    with receiver() as target:
+        port = urlsplit(target.url).port
+        egress = EgressPolicy([ip_network("127.0.0.0/8")], resolve=lambda _: addresses)
+        with send_request(egress, "POST", f"http://two.example:{port}/", headers={}, timeout=SECOND) as response:
+            assert response.status == 200
+    assert len(target.requests) == 1
+
+
+def test_unresponsive_address_leaves_time_for_the_next() -> None:
+    class Network(Recorder):
+        def connect_tcp(self, host: str, port: int, *rest: object, **_: object) -> httpcore.NetworkStream:
+            timeout = rest[0]
+            assert isinstance(timeout, float)
+            time.sleep(timeout)
+            self.connected.append((host, port))
+            raise httpcore.ConnectTimeout("silent")
+
+    network = Network()
+    start = time.monotonic()
+    with pytest.raises(httpcore.ConnectTimeout):
+        send_post(EgressPolicy(resolve=lambda _: ["8.8.8.8", "1.1.1.1"], backend=network), "https://two.example/")
+    assert [host for host, _ in network.connected] == ["8.8.8.8", "1.1.1.1"]
+    assert time.monotonic() - start < 1.5
