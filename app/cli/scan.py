@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.client.client import Client
+from app.client.clip_file import name_of
 from app.client.errors import ApiError
 from app.core.enums import JobStatus, ReasonCode, Verdict
 from app.schemas.jobs import Job
@@ -112,9 +113,9 @@ def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(f"{escape(clip.name)}: uploading", total=None)
+        bar = progress.add_task(f"{escape(name_of(clip))}: uploading", total=None)
         try:
-            progress.update(bar, total=clip.stat().st_size)
+            progress.update(bar, total=clip.stat().st_size or None)
             job = client.submit(clip, options=options, on_bytes=lambda count: progress.advance(bar, count))
             while not job.status.is_final:
                 job = client.get(job.id, wait_seconds=_WAIT_SECONDS)
@@ -136,16 +137,16 @@ def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions
 
 def _show_progress(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
     if job.progress is not None:
-        description = f"{escape(clip.name)}: {job.progress.phase}"
+        description = f"{escape(name_of(clip))}: {job.progress.phase}"
         progress.update(bar, description=description, completed=job.progress.done, total=job.progress.total)
     elif job.status is JobStatus.QUEUED:
         progress.update(
-            bar, description=f"{escape(clip.name)}: {job.queue_position} jobs ahead", completed=0, total=None
+            bar, description=f"{escape(name_of(clip))}: {job.queue_position} jobs ahead", completed=0, total=None
         )
 
 
 def _print_result(console: Console, scanned: ScanResult) -> None:
-    title = f"{escape(scanned.clip.name)}  (analyzed in {scanned.seconds:.1f} s)"
+    title = f"{escape(name_of(scanned.clip))}  (analyzed in {scanned.seconds:.1f} s)"
     result = scanned.job.result if scanned.job else None
     if result is None:
         code, message = scanned.error or ("internal", "")

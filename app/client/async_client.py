@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from app.client import requests, upload
+from app.client.clip_file import name_of, open_clip
 from app.client.errors import ApiError, UnreachableError
 from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
@@ -30,8 +31,8 @@ class AsyncClient:
 
     async def submit(self, clip: Path, *, options: JobOptions | None = None, idempotency_key: str | None = None) -> Job:
         """Upload a clip and submit a job for it, as ``Client.submit``."""
-        with clip.open("rb") as file:
-            return await self._call(requests.submit_job(file, clip.name, options, idempotency_key))
+        with open_clip(clip) as file:
+            return await self._call(requests.submit_job(file, name_of(clip), options, idempotency_key))
 
     async def submit_source(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Submit a job for a named source, as ``Client.submit_source``."""
@@ -124,5 +125,5 @@ class AsyncClient:
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             return requests.require_success(await self._http.request(method, path, **arguments))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise requests.make_unreachable_error(self._url, error) from error

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, Self
 
 import httpx
 
 from app.client import requests, upload
+from app.client.clip_file import name_of, open_clip
 from app.client.errors import ApiError, UnreachableError
 from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
@@ -21,22 +22,6 @@ from app.schemas.jobs import Job, ReanalysisRequest
 from app.schemas.results import Frame
 from app.schemas.submissions import JobOptions, JobRequest
 from app.schemas.uploads import ClipUpload
-
-
-class _ReportingFile:
-    """File that reports the number of bytes read to a callback."""
-
-    def __init__(self, file: BinaryIO, on_bytes: Callable[[int], None]) -> None:
-        self._file = file
-        self._on_bytes = on_bytes
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._on_bytes(len(data))
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
 
 
 class Client:
@@ -57,7 +42,7 @@ class Client:
         idempotency_key: str | None = None,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> Job:
-        """Upload a clip and submit a job for it. Also raises OSError.
+        """Upload a clip and submit a job for it. Raises OSError, too, ClipChangedError if the clip changes.
 
         Args:
             clip: Path of the video file.
@@ -65,9 +50,8 @@ class Client:
             idempotency_key: Key of the submission; a repetition with the same key returns the same job.
             on_bytes: Callback that receives the number of bytes of each chunk read for sending.
         """
-        with clip.open("rb") as file:
-            reporting = cast("BinaryIO", _ReportingFile(file, on_bytes))
-            return self._call(requests.submit_job(reporting, clip.name, options, idempotency_key))
+        with open_clip(clip, on_bytes) as file:
+            return self._call(requests.submit_job(file, name_of(clip), options, idempotency_key))
 
     def submit_source(self, request: JobRequest, *, idempotency_key: str | None = None) -> Job:
         """Submit a job for a URL, a resumable upload or the clip of another job."""
@@ -168,5 +152,5 @@ class Client:
     def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         try:
             return requests.require_success(self._http.request(method, path, **arguments))
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise requests.make_unreachable_error(self._url, error) from error

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
+from app.client.clip_file import name_of
 from app.client.errors import ApiError, StillRunningError, UnreachableError
 from app.schemas.batches import Batch, BatchRequest
 from app.schemas.feedback import Feedback, FeedbackRequest
@@ -96,7 +97,7 @@ def reanalyze_job(job_id: str, request: ReanalysisRequest) -> ApiRequest[Job]:
 
 def begin_upload(clip: Path) -> ApiRequest[ClipUploadWithUrl]:
     """Make the request that begins a resumable upload. Raises OSError if the clip cannot be read."""
-    request = UploadRequest(name=clip.name, bytes=clip.stat().st_size)
+    request = UploadRequest(name=name_of(clip), bytes=clip.stat().st_size)
     return ApiRequest("POST", "/v1/uploads", ClipUploadWithUrl, _json_body(request))
 
 
