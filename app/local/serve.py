@@ -3,14 +3,21 @@
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from app.core.settings import Settings
 from app.core.shutdown import Stop
 from app.db.migrations import migrate
-from app.local.embedded_servers import embedded_postgres, embedded_valkey, find_or_make_secret, lock_data_dir
+from app.local.embedded_servers import (
+    embedded_postgres,
+    embedded_valkey,
+    find_or_make_secret,
+    lock_data_dir,
+    require_listening,
+)
 from app.local.supervisor import Supervisor
 
 API_KEY_FILE = "api-key"
@@ -54,14 +61,23 @@ def serve(settings: Settings, on_message: Callable[[str], None], stop: Stop) -> 
         AlreadyServingError: The data directory is in use.
         PortInUseError: The API cannot listen on its address.
         CrashLoopError: A process of the service exits again and again.
+        ServerDiedError: An embedded server has ended.
     """
     with _environment(settings, on_message) as environment:
         commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "webhooks")}
-        supervisor = Supervisor(commands, environment, stop)
+        supervisor = Supervisor(commands, environment, stop, check=partial(_check_servers, settings, environment))
         url = f"http://{settings.api_host}:{settings.api_port}"
         on_message(f"Starting the API at {url} (documentation: {url}/docs). Press Ctrl-C to stop.")
         supervisor.run()
         on_message("Stopping the database and the queue.")
+
+
+def _check_servers(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Raise ServerDiedError if a server that ``serve`` started has ended. Its jobs would wait for ever."""
+    if not settings.database_url:
+        require_listening("PostgreSQL", environment["UNMASK_DATABASE_URL"])
+    if not settings.redis_url:
+        require_listening("Valkey", environment["UNMASK_REDIS_URL"])
 
 
 def check_port(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from app.core.shutdown import Stop
@@ -15,6 +15,7 @@ from app.core.shutdown import Stop
 _GRACE_SECONDS = 30.0
 """Time for a child to stop before it is killed. Longer than ``drain_timeout`` of a worker."""
 _POLL_SECONDS = 0.1
+_CHECK_SECONDS = 1.0
 _EARLY_EXIT_SECONDS = 30.0
 """Age below which the exit of a child counts as early."""
 _EARLY_EXITS_MAX = 3
@@ -38,13 +39,27 @@ class _Child:
 
 
 class Supervisor:
-    """Runs child processes until a stop is requested."""
+    """Runs child processes until a stop is requested.
 
-    def __init__(self, commands: Mapping[str, Sequence[str]], environment: Mapping[str, str], stop: Stop) -> None:
+    Args:
+        commands: Command of each child by its name.
+        environment: Environment of the children.
+        stop: Request to stop.
+        check: Called every second. An exception that it raises stops all children.
+    """
+
+    def __init__(
+        self,
+        commands: Mapping[str, Sequence[str]],
+        environment: Mapping[str, str],
+        stop: Stop,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self._children = [_Child(name, command) for name, command in commands.items()]
         self._environment = dict(environment)
         self._width = max(len(name) for name in commands)
         self._stop = stop
+        self._check = check
 
     def run(self) -> None:
         """Block until a stop is requested, then stop the children.
@@ -52,8 +67,12 @@ class Supervisor:
         Raises:
             CrashLoopError: A child exits again and again; the others are stopped.
         """
+        next_check = time.monotonic()
         try:
             while not self._stop.is_requested:
+                if time.monotonic() >= next_check:
+                    self._check()
+                    next_check = time.monotonic() + _CHECK_SECONDS
                 for child in self._children:
                     self._restart_if_exited(child)
                 time.sleep(_POLL_SECONDS)
