@@ -13,6 +13,7 @@ from app.api.error_handlers import add_error_handlers
 from app.api.job_events import JobEvents
 from app.api.middleware.authentication import ApiKeyAuthenticator, ApiKeyMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
+from app.api.middleware.methods import MethodMiddleware
 from app.api.middleware.rate_limits import RateLimiter
 from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.openapi import make_openapi
@@ -114,11 +115,12 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: Sequence[APIRoute]
     """Add middleware. The last one added handles a request first."""
     app.add_middleware(ApiKeyMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes, routes=routes)
+    app.add_middleware(MethodMiddleware)
     app.add_middleware(RequestContextMiddleware)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.cors_origins,
-        allow_methods=["HEAD", "PATCH"],
-        allow_headers=["Content-Type", "Tus-Resumable", "Upload-Offset"],
+        allow_methods=["HEAD", "PATCH", "POST"],
+        allow_headers=["Content-Type", "Tus-Resumable", "Upload-Offset", "X-HTTP-Method-Override"],
         expose_headers=["Tus-Resumable", "Upload-Length", "Upload-Offset"],
     )

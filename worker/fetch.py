@@ -7,8 +7,10 @@ from datetime import timedelta
 import httpcore
 
 from app.core.enums import FailureCode, Phase
+from app.core.errors import AnimatedWebpError, UnsupportedMediaError
 from app.infra.clip_storage import Upload
 from app.infra.egress import EgressPolicy, EgressRefusedError, send_request
+from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from worker.detector.types import ClipError
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Unmask/1"}
@@ -45,17 +47,7 @@ def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchL
     """
     try:
         with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=limits.timeout) as response:
-            if response.status != 200:
-                raise ClipError(FailureCode.FETCH_FAILED, _describe_status(response.status))
-            expected_bytes = _parse_content_length(response)
-            if expected_bytes is not None and expected_bytes > limits.max_bytes:
-                raise _make_too_large_error(limits.max_bytes)
-            limits.require_space(limits.max_bytes if expected_bytes is None else expected_bytes)
-            for chunk in response.iter_stream():
-                if upload.size_bytes + len(chunk) > limits.max_bytes:
-                    raise _make_too_large_error(limits.max_bytes)
-                upload.write(chunk)
-                on_progress(Phase.FETCHING, upload.size_bytes, expected_bytes)
+            _receive_clip(response, upload, on_progress, limits)
     except EgressRefusedError as error:
         raise ClipError(FailureCode.FETCH_BLOCKED, str(error)) from error
     except httpcore.TimeoutException as error:
@@ -66,15 +58,50 @@ def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchL
         raise ClipError(FailureCode.FETCH_FAILED, message) from error
 
 
+def _receive_clip(response: httpcore.Response, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
+    if response.status != 200:
+        raise ClipError(FailureCode.FETCH_FAILED, _describe_status(response.status))
+    expected_bytes = _parse_content_length(response)
+    if expected_bytes is not None and expected_bytes > limits.max_bytes:
+        raise _make_too_large_error(limits.max_bytes)
+    limits.require_space(limits.max_bytes if expected_bytes is None else expected_bytes)
+    head = b""
+    for chunk in response.iter_stream():
+        if len(head) < SNIFF_BYTES:
+            head += chunk[: SNIFF_BYTES - len(head)]
+            if len(head) == SNIFF_BYTES:
+                _check_signature(head, response)
+        if upload.size_bytes + len(chunk) > limits.max_bytes:
+            raise _make_too_large_error(limits.max_bytes)
+        upload.write(chunk)
+        on_progress(Phase.FETCHING, upload.size_bytes, expected_bytes)
+    _check_signature(head, response)
+
+
 def _describe_status(status: int) -> str:
     if 300 <= status < 400:
         return f"The URL redirects (status {status}). Give the URL of the clip itself."
     return f"The server of the URL returned status {status} instead of 200. Check the URL."
 
 
+def _check_signature(head: bytes, response: httpcore.Response) -> None:
+    try:
+        require_video_signature(head)
+    except AnimatedWebpError as error:
+        raise ClipError(FailureCode.ANIMATED_WEBP, str(error)) from error
+    except UnsupportedMediaError as error:
+        kind = _find_header(response, b"content-type").decode("ascii", "replace")[:100] or "a file of unknown type"
+        message = f"The server of the URL sent {kind}, not a supported video file. Give the URL of the clip itself."
+        raise ClipError(FailureCode.NOT_A_VIDEO, message) from error
+
+
 def _parse_content_length(response: httpcore.Response) -> int | None:
-    length = next((value for name, value in response.headers if name.lower() == b"content-length"), b"")
+    length = _find_header(response, b"content-length")
     return int(length) if length.isdigit() else None
+
+
+def _find_header(response: httpcore.Response, wanted: bytes) -> bytes:
+    return next((value for name, value in response.headers if name.lower() == wanted), b"")
 
 
 def _make_too_large_error(max_bytes: int) -> ClipError:

@@ -35,14 +35,14 @@ def serve() -> None:
     from app.core.shutdown import Stop
 
     stop = Stop.on_signals()  # before slow imports, in which Python may swallow a KeyboardInterrupt
-    from app.local.embedded_servers import AlreadyServingError
+    from app.local.embedded_servers import AlreadyServingError, ServerDiedError
     from app.local.serve import PortInUseError
     from app.local.serve import serve as run
     from app.local.supervisor import CrashLoopError
 
     try:
         run(Settings(), lambda line: print(line, flush=True), stop)  # noqa: T201 (the command's output)
-    except (AlreadyServingError, PortInUseError, CrashLoopError) as error:
+    except (AlreadyServingError, CrashLoopError, PortInUseError, ServerDiedError) as error:
         exit_with_error(error)
 
 
@@ -69,6 +69,17 @@ def worker() -> None:
     """Run a worker process."""
     # A process of its own: app must not import worker.
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606 (own module)
+
+
+@commands.command()
+def frames(
+    clip: Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+) -> None:
+    """Write the frames that the detector samples from a clip, with the boxes of faces, and a contact sheet."""
+    # A process of its own: app must not import worker.
+    command = ["-m", "worker", "frames", str(clip), "--out", str(out)]
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 (own module)
 
 
 @commands.command()

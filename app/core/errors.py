@@ -16,9 +16,11 @@ UnmaskError
 │   └── UploadIncompleteError  409 upload_incomplete
 ├── RequestTimeoutError        408 request_timeout
 ├── GoneError                  410 gone_deleted
+├── TusVersionError            412 tus_version_unsupported
 ├── RequestTooLargeError       413 request_too_large
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
+│   ├── AnimatedWebpError      415 animated_webp
 │   └── UnsupportedMediaError  415 unsupported_media
 ├── ChecksumMismatchError      422 checksum_mismatch
 ├── IdempotencyMismatchError   422 idempotency_mismatch
@@ -155,6 +157,12 @@ class GoneError(UnmaskError):
     code, status, title = "gone_deleted", 410, "Gone"
 
 
+class TusVersionError(UnmaskError):
+    """Request of a resumable upload in another version of the protocol."""
+
+    code, status, title = "tus_version_unsupported", 412, "Version of tus is not supported"
+
+
 class RequestTooLargeError(UnmaskError):
     """Request body, other than a clip, that exceeds its size limit."""
 
@@ -169,6 +177,12 @@ class ClipTooLargeError(ClipRejectedError):
     """Clip that exceeds the size limit."""
 
     code, status, title = "clip_too_large", 413, "Clip too large"
+
+
+class AnimatedWebpError(ClipRejectedError):
+    """Animated WebP, which the decoder cannot read."""
+
+    code, status, title = "animated_webp", 415, "Animated WebP"
 
 
 class UnsupportedMediaError(ClipRejectedError):

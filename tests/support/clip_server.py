@@ -9,7 +9,7 @@ from ipaddress import ip_network
 
 from app.infra.egress import EgressPolicy
 
-CLIP = bytes(range(256)) * 400
+CLIP = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 400
 LOOPBACK_POLICY = EgressPolicy([ip_network("127.0.0.0/8")])
 """Policy that allows connections to the server."""
 

@@ -75,7 +75,10 @@ async def receive_source(request: Request, limits: UploadLimits) -> JobRequest:
 
 
 async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[bytes]:
-    """Yield the chunks of a body as they arrive. Raises RequestTimeoutError."""
+    """Yield the chunks of a body as they arrive. Raises RequestTimeoutError, UnsupportedMediaError."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaError(f"The body has Content-Encoding {encoding[:40]!r}. Send it without compression.")
     stream = request.stream()
     deadline = time.monotonic() + limits.total_timeout.total_seconds()
     while True:

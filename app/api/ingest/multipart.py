@@ -1,5 +1,8 @@
 """Parse the body of an upload: a form (RFC 7578) or raw bytes."""
 
+import re
+from codecs import BOM_UTF8
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
@@ -16,6 +19,12 @@ from app.schemas.submissions import JobOptions
 
 OPTIONS_HEADER = "Unmask-Options"
 _NAME_MAX = 255
+_PREAMBLE_MAX_BYTES = 4096
+_NO_BOUNDARY = "The multipart body does not have the boundary of its Content-Type. Send the form again."
+_EXTENDED_NAME = re.compile(r"""filename\*\s*=\s*([\w-]+)'[\w-]*'([^\s;"]+)""", re.IGNORECASE)
+"""Name with a charset and percent-encoding (RFC 8187)."""
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+"""Characters that browsers escape in names (WHATWG HTML, multipart/form-data encoding algorithm); no others."""
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -78,6 +87,8 @@ class MultipartParser:
         self._header_value = b""
         self._headers: dict[bytes, bytes] = {}
         self._is_complete = False
+        self._boundary: bytes | None = b"--" + boundary  # until it has been found
+        self._preamble = b""
         callbacks: dict[str, Any] = {
             "on_part_begin": self._headers.clear,
             "on_header_field": self._on_header_field,
@@ -91,6 +102,8 @@ class MultipartParser:
 
     def feed(self, chunk: bytes) -> bytes:
         """Parse the next chunk. Returns the bytes of the clip in it."""
+        if self._boundary is not None:
+            chunk = self._skip_preamble(chunk, self._boundary)
         try:
             self._parser.write(chunk)
         except FormParserError as error:
@@ -99,13 +112,28 @@ class MultipartParser:
         self._clip.clear()
         return clip_bytes
 
+    def _skip_preamble(self, chunk: bytes, boundary: bytes) -> bytes:
+        """Return the body from the first boundary on. Text before it has no meaning (RFC 2046, section 5.1.1)."""
+        body = self._preamble + chunk
+        start = body.find(boundary)
+        if start >= 0:
+            self._boundary = None
+            return body[start:]
+        if len(body) > _PREAMBLE_MAX_BYTES:
+            raise InvalidRequestError(_NO_BOUNDARY)
+        self._preamble = body
+        return b""
+
     def finish(self) -> ClipForm:
         """Return name and options. Raises InvalidRequestError."""
+        if self._boundary is not None:
+            raise InvalidRequestError(_NO_BOUNDARY)
         if not self._is_complete:
             raise InvalidRequestError("The multipart body is incomplete. Send the clip again.")
         if "file" not in self._seen:
             raise InvalidRequestError("The form has no part named 'file'. Send the clip in it.")
-        options = parse_model(JobOptions, bytes(self._options), prefix="/options") if self._options else JobOptions()
+        text = bytes(self._options).removeprefix(BOM_UTF8)
+        options = parse_model(JobOptions, text, prefix="/options") if text else JobOptions()
         return ClipForm(clip_name=self._clip_name, options=options)
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -119,8 +147,11 @@ class MultipartParser:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        _, parameters = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, parameters = parse_options_header(disposition)
         self._part = parameters.get(b"name", b"").decode(errors="replace")
+        if b"filename" in disposition.lower() and self._part != "options":
+            self._part = "file"  # under any name, as forms of others send it: 'video', 'file[]'
         if self._part not in {"file", "options"}:
             raise InvalidRequestError(
                 f"The form has an unknown part {self._part[:40]!r}; it may have 'file', 'options'."
@@ -128,9 +159,8 @@ class MultipartParser:
         if self._part in self._seen:
             raise InvalidRequestError(f"The form has two parts {self._part!r}. Send one clip per job.")
         self._seen.add(self._part)
-        if self._part == "file" and (name := parameters.get(b"filename")):
-            # For people to read; never used as a path.
-            self._clip_name = unquote(name.decode(errors="replace")).replace("\x00", "")[:_NAME_MAX] or None
+        if self._part == "file":
+            self._clip_name = _read_name(disposition)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._part == "file":
@@ -142,3 +172,16 @@ class MultipartParser:
 
     def _on_end(self) -> None:
         self._is_complete = True
+
+
+def _read_name(disposition: bytes) -> str | None:
+    """Return the name of the file in a Content-Disposition. It is for people to read, never used as a path."""
+    _, parameters = parse_options_header(disposition)
+    name = parameters.get(b"filename", b"").decode(errors="replace")
+    for escaped, character in _ESCAPES.items():
+        name = name.replace(escaped, character)
+    if extended := _EXTENDED_NAME.search(disposition.decode("latin-1")):
+        charset, value = extended.groups()
+        with suppress(LookupError):  # an unknown charset
+            name = unquote(value, encoding=charset, errors="replace")
+    return name.replace("\x00", "")[:_NAME_MAX] or None

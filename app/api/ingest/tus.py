@@ -1,20 +1,30 @@
 """Receive a chunk of a resumable upload (tus 1.0): appended at its offset, one request at a time."""
 
 from contextlib import ExitStack
+from typing import Annotated
 
+from fastapi import Header
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from app.api.ingest.body import declared_bytes, read_body
 from app.api.ingest.limits import make_limits
+from app.api.paths import TUS_VERSION
 from app.api.resources import Resources
 from app.api.sessions import actor_of, run_in_session
-from app.core.errors import UnsupportedMediaError
+from app.core.errors import TusVersionError, UnsupportedMediaError
 from app.db.tables.uploads import ClipUpload
 from app.services import uploads
 
 CHUNK_MEDIA_TYPE = "application/offset+octet-stream"
 """Media type of a chunk in the tus protocol."""
+
+
+def check_tus_version(tus_resumable: Annotated[str | None, Header()] = None) -> None:
+    """Raise TusVersionError if a request names another version of the protocol than ours."""
+    if tus_resumable not in {None, TUS_VERSION}:
+        raise TusVersionError(f"This service speaks tus {TUS_VERSION}. Send 'Tus-Resumable: {TUS_VERSION}'.")
 
 
 async def append_chunk(request: Request, resources: Resources, secret: str, *, offset: int) -> ClipUpload:
@@ -29,7 +39,8 @@ async def append_chunk(request: Request, resources: Resources, secret: str, *, o
         ChecksumMismatchError: The clip is not the announced one.
         RequestTimeoutError, StorageFullError: The client stopped sending, or the disk is full.
     """
-    if request.headers.get("content-type") != CHUNK_MEDIA_TYPE:
+    media_type, _ = parse_options_header(request.headers.get("content-type", ""))
+    if media_type.decode("latin-1") != CHUNK_MEDIA_TYPE:
         raise UnsupportedMediaError(f"Send the chunk as {CHUNK_MEDIA_TYPE}.")
     upload = await run_in_session(resources.sessions, lambda session: uploads.get_upload_by_url(session, secret))
     limits = make_limits(resources.settings)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils.compat import uuid7
 
 from app.api.error_handlers import problem_response
-from app.api.paths import UPLOAD_URLS
+from app.api.paths import TUS_VERSION, UPLOAD_URLS
 from app.core.errors import InternalError
 from app.core.logging import make_logger
 
@@ -42,7 +42,7 @@ class RequestContextMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
                 if scope["path"].startswith(UPLOAD_URLS):
-                    headers["Tus-Resumable"] = "1.0.0"  # errors, too
+                    headers["Tus-Resumable"] = headers["Tus-Version"] = TUS_VERSION  # errors, too
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

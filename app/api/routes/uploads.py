@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.api.dependencies import ResourcesDep, SessionDep, Writer
 from app.api.ingest.limits import make_upload_rules, streams_body
-from app.api.ingest.tus import CHUNK_MEDIA_TYPE, append_chunk
+from app.api.ingest.tus import CHUNK_MEDIA_TYPE, append_chunk, check_tus_version
 from app.api.openapi import COMMON_ERRORS, problems
 from app.api.path_ids import UploadId
 from app.api.paths import UPLOAD_URLS
@@ -15,7 +15,12 @@ from app.schemas import uploads as schemas
 from app.services import uploads
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"], responses=COMMON_ERRORS)
-tus_router = APIRouter(prefix=UPLOAD_URLS.rstrip("/"), tags=["uploads"], responses=problems(400, 404, 503))
+tus_router = APIRouter(
+    prefix=UPLOAD_URLS.rstrip("/"),
+    tags=["uploads"],
+    responses=problems(400, 404, 412, 503),
+    dependencies=[Depends(check_tus_version)],
+)
 
 Secret = Annotated[str, Path(description="The last part of an upload URL.", max_length=100)]
 _OFFSET_HEADERS: dict[str, Any] = {

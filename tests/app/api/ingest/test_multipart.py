@@ -28,6 +28,29 @@ def test_form_in_any_chunks_has_the_same_content(
     assert (received.clip_name, received.options.external_id) == ("a.mp4", "x")
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ('name="file"; filename="50%25.mp4"', "50%25.mp4"),
+        ('name="file"; filename="a%2Fb.mp4"', "a%2Fb.mp4"),
+        ('name="file"; filename="a%22b%0D%0A.mp4"', 'a"b\r\n.mp4'),
+        ("name=\"file\"; filename*=UTF-8''na%C3%AFve%20file.mp4", "naïve file.mp4"),
+        ('name="file"; filename="x.mp4"; filename*=utf-8\'\'%E2%82%AC.mp4', "€.mp4"),
+        ('name="video"; filename="v.mp4"', "v.mp4"),
+        ('name="file[]"; filename="v.mp4"', "v.mp4"),
+    ],
+)
+def test_name_of_the_clip_is_read_as_clients_write_it(tmp_path: Path, disposition: str, name: str) -> None:
+    received, clip = receive_chunks(tmp_path, [make_form((disposition, HEAD))])
+    assert (received.clip_name, clip) == (name, HEAD)
+
+
+def test_preamble_and_byte_order_mark_are_skipped(tmp_path: Path) -> None:
+    body = b"This is a form.\r\n" + make_form((FILE, HEAD), (OPTIONS, b'\xef\xbb\xbf{"external_id": "x"}'))
+    received, clip = receive_chunks(tmp_path, [body[:7], body[7:20], body[20:]])
+    assert (received.options.external_id, clip) == ("x", HEAD)
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\x00b.mp4", "-y", "x" * 4000, "file:///etc/passwd"])
 def test_hostile_clip_name_is_stored_as_text(tmp_path: Path, name: str) -> None:
     received, _ = receive_chunks(tmp_path, [make_form((f'name="file"; filename="{name}"', HEAD))])
@@ -41,7 +64,8 @@ def test_hostile_clip_name_is_stored_as_text(tmp_path: Path, name: str) -> None:
         (make_form((FILE, HEAD), (FILE, HEAD)), InvalidRequestError, "two parts"),
         (make_form((FILE, HEAD), ('name="evil"', b"")), InvalidRequestError, "unknown part"),
         (make_form((FILE, HEAD))[:-6], InvalidRequestError, "is incomplete"),
-        (b"garbage" * 20, InvalidRequestError, "malformed"),
+        (b"garbage" * 20, InvalidRequestError, "does not have the boundary"),
+        (b"garbage" * 1000, InvalidRequestError, "does not have the boundary"),
         (make_form((FILE, HEAD), (OPTIONS, b"not json")), InvalidRequestError, "fields"),
         (make_form((FILE, HEAD), (OPTIONS, b" " * 101)), InvalidRequestError, "100 bytes"),
         (make_form((FILE, b"")), UnsupportedMediaError, "The clip is empty"),
