@@ -1,6 +1,6 @@
 # Commands for developers. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve scan test check fix bench train train-smoke migrate docs fuzz migration lock
+.PHONY: help setup demo serve scan test check fix bench train train-smoke migrate docs fuzz fuzz-clips migration lock
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -44,9 +44,8 @@ fix: setup  ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup  ## Time the pipeline against a naive one (CLIP=path: your own clip)
-	@$(if $(CLIP),,$(BIN)/python -m tests.support.clips $(SAMPLE))
-	$(BIN)/python -m tests.tools.bench $(or $(CLIP),$(SAMPLE))
+bench: setup  ## Time the pipeline against a naive one on 10 s, 1 min and 10 min of 1080p (CLIP=path: your own clip)
+	$(BIN)/python -m tests.tools.bench .data/bench $(CLIP)
 
 train: setup  ## Train a model, or continue an interrupted run (CONFIG=yaml OUT=folder ARGS='frames.steps=100')
 	$(BIN)/python -m training train --config $(or $(CONFIG),$(error Name a configuration: make train CONFIG=training/configs/unmask-b3.yaml OUT=runs/a)) --out $(or $(OUT),$(error Name a folder: OUT=runs/a)) $(ARGS)
@@ -65,6 +64,9 @@ docs: setup  ## Generate the OpenAPI file, docs/reference/{settings,cli}.md and 
 
 fuzz: setup  ## Fuzz the API against its OpenAPI file, about ten minutes
 	UNMASK_FUZZ_EXAMPLES=300 $(BIN)/python -m pytest -n 0 tests/e2e/test_contract.py
+
+fuzz-clips: setup  ## Mutate clips and decode them in the sandbox (SECONDS=600)
+	$(BIN)/python -m tests.tools.fuzz_clips $(or $(SECONDS),600)
 
 migration: setup  ## Write a migration from the tables (NAME=what_changes)
 	$(BIN)/python -m tests.tools.new_migration $(or $(NAME),$(error Name the change: make migration NAME=what_changes))

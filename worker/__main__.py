@@ -10,6 +10,7 @@ from app.core.settings import MissingSettingError, describe_invalid
 from worker.detector.model.engine import EngineError
 from worker.detector.model.manifest import CheckpointError
 from worker.detector.sandbox.parent import SandboxError
+from worker.detector.types import ClipError
 from worker.settings import WorkerSettings
 
 _commands = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -37,6 +38,23 @@ def add(model: Annotated[Path, typer.Argument(help="Directory of a released mode
     typer.echo(f"{name} {manifest.version} is installed. Jobs select it with options.model = {name!r}.")
 
 
+@_commands.command()
+def frames(
+    clip: Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+) -> None:
+    """Write the frames that the detector samples from a clip, with the boxes of faces, and a contact sheet."""
+    from worker.frames import write_frames  # noqa: PLC0415 (imports OpenCV)
+
+    extraction, count = write_frames(clip, out, WorkerSettings())
+    coverage = extraction.coverage
+    typer.echo(
+        f"{count} frames of {extraction.clip.duration_seconds:.1f} s in {out}, {coverage.frames_with_face} with a face."
+    )
+    for warning in extraction.warnings:
+        typer.echo(f"{warning.code}: {warning.detail}")
+
+
 def _exit_with_error(message: str) -> NoReturn:
     typer.secho(message, err=True)
     raise SystemExit(1)
@@ -47,5 +65,5 @@ if __name__ == "__main__":
         _commands()
     except ValidationError as error:
         _exit_with_error(describe_invalid(error))
-    except (CheckpointError, EngineError, MissingSettingError, SandboxError) as error:
+    except (CheckpointError, ClipError, EngineError, MissingSettingError, OSError, SandboxError) as error:
         _exit_with_error(str(error))

@@ -34,6 +34,16 @@ def test_killed_worker_job_runs_again(service: Service, clip: Clip) -> None:
     assert service.count_results(job) == 1
 
 
+def test_killed_pool_process_job_runs_again_before_its_lease_expires(service: Service, clip: Clip) -> None:
+    with service.worker(UNMASK_LEASE_DURATION="300") as worker:
+        job = service.submit_hung(worker, clip("speaker.mp4"))
+        pool_process = worker.decoder().parent()
+        assert pool_process is not None
+        pool_process.kill()
+        ended = service.wait_for_end(job)
+    assert (ended.status, ended.attempts) == (JobStatus.SUCCEEDED, 2)
+
+
 def test_worker_with_expired_lease_stores_nothing(service: Service, clip: Clip) -> None:
     with service.worker() as sleeper:
         job = service.submit_hung(sleeper, clip("speaker.mp4"))

@@ -84,7 +84,7 @@ def test_serve_signal_stops_everything_and_keeps_data(tmp_path: Path, clip: Clip
     stop(again, signal.SIGTERM, tmp_path)
 
 
-def test_serve_twice_is_refused_and_restart_after_kill_works(tmp_path: Path) -> None:
+def test_serve_twice_is_refused_restart_after_kill_works_and_lost_server_ends_it(tmp_path: Path) -> None:
     environment = make_environment(tmp_path)
     stack = serve(environment, tmp_path / "first.log")
     connect(environment).close()
@@ -96,7 +96,10 @@ def test_serve_twice_is_refused_and_restart_after_kill_works(tmp_path: Path) -> 
     wait_until(lambda: not [process for process in family(tmp_path) if "app.cli.main" in process.cmdline()], 60)
     again = serve(environment, tmp_path / "third.log")
     connect(environment).close()
-    stop(again, signal.SIGTERM, tmp_path)
+    next(process for process in family(tmp_path) if "valkey-server" in process.name()).kill()
+    assert again.popen.wait(60) == 1
+    assert "The embedded Valkey server has ended" in again.log.read_text()
+    assert family(tmp_path) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""Pictures of what the detector samples from a clip, for debugging."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from worker.detector.model.manifest import load_model_manifest
+from worker.detector.sandbox.parent import SampledFrame, Sandbox
+from worker.detector.types import Extraction, Image
+from worker.settings import WorkerSettings
+
+CONTACT_SHEET_NAME = "contact-sheet.jpg"
+_TILE_PX = 240
+"""Width of a frame in the contact sheet."""
+_GREEN, _WHITE = (0, 255, 0), (255, 255, 255)
+
+
+def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extraction, int]:
+    """Sample a clip as a worker does and write each frame, with the boxes of its faces, and a contact sheet.
+
+    Returns:
+        The extraction, and the number of frames.
+
+    Raises:
+        ClipError: The clip cannot be decoded or exceeds a limit.
+        CheckpointError: The model directory is not a model.
+        SandboxError: Clips cannot be decoded on this machine.
+        OSError: The clip cannot be read, or the pictures cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    tiles: list[tuple[float, Image]] = []
+
+    def write(frame: SampledFrame) -> None:
+        picture = _draw(frame)
+        path = out / f"{frame.pts_seconds:09.3f}.jpg"
+        if not cv2.imwrite(str(path), picture):
+            raise OSError(f"{path} cannot be written. Is the disk full?")
+        height, width = picture.shape[:2]
+        size = (_TILE_PX, max(round(height * _TILE_PX / width), 1))
+        tiles.append((frame.pts_seconds, cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)))
+
+    config = load_model_manifest(settings.model_dir).detector
+    with Sandbox(config, settings.make_sandbox_options()) as sandbox, clip.open("rb") as file:
+        extraction = sandbox.extract(file, lambda _done, _total: None, on_image=write)
+    tiles.sort(key=lambda tile: tile[0])
+    sheet = _arrange([image for _, image in tiles], columns=config.sampling.window_frames)
+    cv2.imwrite(str(out / CONTACT_SHEET_NAME), sheet)
+    return extraction, len(tiles)
+
+
+def _draw(frame: SampledFrame) -> Image:
+    """Return a frame in BGR with boxes and its time."""
+    pixels = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None  # our own encoder made it
+    picture = pixels.astype(np.uint8)
+    thickness = max(picture.shape[1] // 400, 1)
+    for box in frame.boxes:
+        left_top, right_bottom = (int(box.x), int(box.y)), (int(box.x + box.width), int(box.y + box.height))
+        cv2.rectangle(picture, left_top, right_bottom, _GREEN, thickness)
+        cv2.putText(
+            picture, f"{box.width:.0f} px", left_top, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thickness, _GREEN, thickness
+        )
+    position = (4, 20 * thickness)
+    text = f"{frame.pts_seconds:.2f} s"
+    cv2.putText(picture, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * thickness, _WHITE, thickness)
+    return picture
+
+
+def _arrange(tiles: list[Image], *, columns: int) -> Image:
+    """Return the tiles in rows, each as high as the highest."""
+    height = max(tile.shape[0] for tile in tiles)
+    rows = -(-len(tiles) // columns)
+    sheet = np.zeros((rows * height, min(columns, len(tiles)) * _TILE_PX, 3), np.uint8)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        y, x = row * height, column * _TILE_PX
+        sheet[y : y + tile.shape[0], x : x + _TILE_PX] = tile
+    return sheet
