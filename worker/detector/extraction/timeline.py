@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 Integers = npt.NDArray[np.int64]
 Seconds = npt.NDArray[np.float64]
 
-_COLUMNS = 5
+_COLUMNS = 6
 _MISSING = -(2**63)
 """Time of a packet without one."""
 _PAUSE_SECONDS = 5.0
@@ -31,7 +31,7 @@ class PacketList:
     """Packets of a stream in file order. Times are in units of the stream's time base."""
 
     def __init__(self) -> None:
-        self._rows = array("q")  # dts, pts, keyframe, size, position; one packet after the other
+        self._rows = array("q")  # of one packet after the other, as in Timeline
 
     def __len__(self) -> int:
         return len(self._rows) // _COLUMNS
@@ -40,16 +40,18 @@ class PacketList:
         """Add a packet."""
         dts, pts = (_MISSING if time is None else time for time in (packet.dts, packet.pts))
         position = -1 if packet.pos is None else packet.pos
-        self._rows.extend((dts, pts, packet.is_keyframe, packet.size, position))
+        self._rows.extend((dts, pts, packet.is_keyframe, packet.size, position, packet.is_discard))
 
     def add_index(self, entries: IndexEntries, *, start_pts: int, file_bytes: int) -> None:
-        """Add the entries of a complete index, without those beyond the end of a truncated file."""
-        delay: int | None = None
+        """Add the entries of a complete index, without those beyond the end of a truncated file.
+
+        Entries before the start of an edit list are decoded, but not shown.
+        """
+        shown = next((entry.timestamp for entry in entries if not entry.is_discard), start_pts)
         for entry in entries:
-            delay = start_pts - entry.timestamp if delay is None else delay
             if entry.pos + entry.size <= file_bytes:
-                times = (entry.timestamp, entry.timestamp + delay)
-                self._rows.extend((*times, entry.is_keyframe, entry.size, entry.pos))
+                times = (entry.timestamp, entry.timestamp - shown + start_pts)
+                self._rows.extend((*times, entry.is_keyframe, entry.size, entry.pos, entry.is_discard))
 
     def make_timeline(self, time_base: Fraction, *, step_seconds: float, is_complete: bool) -> "Timeline":
         """Return the timeline of at least one packet."""
@@ -70,7 +72,7 @@ class Timeline:
     The clock of a film may restart or jump. The packets between two such faults are a segment.
 
     Args:
-        rows: (N, 5) dts, pts, keyframe, size and position of each packet.
+        rows: (N, 6) dts, pts, is keyframe, size, position and is hidden, for each packet.
         time_base: Unit of the times in seconds.
         step_seconds: Distance of two frames, if there is only one.
         is_complete: False if the limit of packets ended the pass over the file.
@@ -79,22 +81,26 @@ class Timeline:
     def __init__(self, rows: Integers, time_base: Fraction, *, step_seconds: float, is_complete: bool) -> None:
         self.is_complete = is_complete
         self._time_base = float(time_base)
-        self._dts, pts, is_keyframe, self._sizes, self._positions = np.ascontiguousarray(rows.T)
+        self._dts, pts, is_keyframe, self._sizes, self._positions, is_hidden = np.ascontiguousarray(rows.T)
         self._keyframes: Integers = np.flatnonzero(is_keyframe)
         steps: Seconds = np.diff(self._dts) * self._time_base
         is_back = (steps < -_JITTER_SECONDS) | ((steps < 0) & (is_keyframe[1:] > 0))
         self._starts: Integers = np.append(0, 1 + np.flatnonzero(is_back | (steps > _JUMP_SECONDS)))
         """First packet of each segment."""
         self._stops: Integers = np.append(self._starts[1:], len(rows))
-        self._first_pts: Integers = np.minimum.reduceat(pts, self._starts)
+        shown = np.append(np.flatnonzero(is_hidden == 0), len(rows) - 1)
+        self._first_shown: Integers = shown[np.searchsorted(shown, self._starts)]
+        """First packet of each segment whose frame a player shows."""
+        self._first_pts: Integers = np.minimum.reduceat(np.where(is_hidden > 0, pts.max(), pts), self._starts)
         usual = steps[(steps > 0) & (steps <= _JUMP_SECONDS)]
         self.step_seconds = float(np.median(usual)) if len(usual) else step_seconds
         """Usual distance of two frames."""
         steps = np.append(steps, self.step_seconds)
         steps[self._stops - 1] = self.step_seconds
+        steps[is_hidden > 0] = 0.0
         self.film_seconds: Seconds = np.append(0.0, np.clip(steps, 0.0, _PAUSE_SECONDS).cumsum())
         """(N + 1,) amount of film before each packet, and in total. Pauses are left out."""
-        lengths = (self._dts[self._stops - 1] - self._dts[self._starts]) * self._time_base + self.step_seconds
+        lengths = (self._dts[self._stops - 1] - self._dts[self._first_shown]) * self._time_base + self.step_seconds
         self._segment_seconds: Seconds = np.append(0.0, lengths.cumsum())
 
     def __len__(self) -> int:
@@ -121,7 +127,7 @@ class Timeline:
     def estimate_pts(self, number: int) -> int:
         """Return the presentation time of a packet if frames were stored in the order of presentation."""
         segment = self._find_segment(number)
-        return int(self._dts[number] - self._dts[self._starts[segment]] + self._first_pts[segment])
+        return int(self._dts[number] - self._dts[self._first_shown[segment]] + self._first_pts[segment])
 
     def to_seconds(self, number: int, pts: int) -> float:
         """Return the time of a frame in a player. ``number`` is any packet of its segment."""

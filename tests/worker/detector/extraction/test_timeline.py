@@ -162,6 +162,31 @@ def test_limit_of_packets_ends_the_list(tmp_path: Path) -> None:
         assert len(clip.packets.timeline) == 50
 
 
+def test_frames_before_the_start_of_an_edit_list_are_not_film(tmp_path: Path) -> None:
+    whole, path = record(Recording(300), first=0, container="mp4"), tmp_path / "clip.mp4"
+    hidden = 10
+    with (
+        av.open(io.BytesIO(whole), "r") as source,
+        av.open(path, "w", options={"avoid_negative_ts": "disabled"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        assert source.streams.video[0].time_base is not None
+        offset = round(hidden * 0.04 / source.streams.video[0].time_base)
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.stream = stream
+                packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
+                target.mux(packet)
+    windows = sample(path)
+    assert measure(path) == pytest.approx(11.6, abs=0.05)
+    assert windows[0][0][0] >= hidden
+    assert all(
+        seconds == pytest.approx((number - hidden) * 0.04, abs=0.002)
+        for window in windows
+        for number, seconds in window
+    )
+
+
 def test_cut_mp4_is_sampled_up_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     whole = record(Recording(300), first=0, container="mp4")
