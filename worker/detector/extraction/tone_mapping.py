@@ -21,6 +21,8 @@ _BT2020_TO_BT709 = np.array(
 _PEAK, _WHITE = 1000.0, 203.0
 _M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
 """Constants of PQ."""
+_BAND_ROWS = 32
+"""Rows that are mapped at once: their numbers stay in the cache of the processor."""
 _CODES, _STEPS = 4096, 16384
 """Sizes of the tables of the input and of the output."""
 
@@ -33,14 +35,21 @@ def tone_map(pixels: npt.NDArray[np.uint16], *, transfer: int, primaries: int) -
         transfer: ``PQ`` or ``HLG``.
         primaries: Colour primaries, as in ITU-T H.273, table 2.
     """
-    light: Floats = _make_light_table(transfer)[pixels >> 4]
-    if primaries == _BT2020_PRIMARIES:
+    mapped: Image = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), _BAND_ROWS):
+        band = slice(start, start + _BAND_ROWS)
+        _map_band(pixels[band], mapped[band], transfer, is_bt2020=primaries == _BT2020_PRIMARIES)
+    return mapped
+
+
+def _map_band(pixels: npt.NDArray[np.uint16], mapped: Image, transfer: int, *, is_bt2020: bool) -> None:
+    light: Floats = _make_light_table(transfer).take(pixels >> 4)
+    if is_bt2020:
         light = cv2.transform(light, _BT2020_TO_BT709).astype(np.float32)
-    steps = np.clip(light * (_WHITE / _PEAK * (_STEPS - 1)), 0, _STEPS - 1).astype(np.uint16)
-    gain = _make_gain_table()[steps.max(axis=2)]
-    mapped = np.clip(light * (gain[..., None] * (_STEPS - 1)), 0, _STEPS - 1).astype(np.uint16)
-    codes: Image = _make_code_table()[mapped]
-    return codes
+    brightest = light.max(axis=2) * (_WHITE / _PEAK * (_STEPS - 1))
+    gain = _make_gain_table().take(np.clip(brightest, 0, _STEPS - 1).astype(np.uint16))
+    light *= gain[..., None] * (_STEPS - 1)
+    _make_code_table().take(np.clip(light, 0, _STEPS - 1).astype(np.uint16), out=mapped)
 
 
 @cache

@@ -48,7 +48,7 @@ class SandboxOptions:
     """Limits of the child process."""
 
     clip_timeout_seconds: float = 120.0
-    memory_max_bytes: int = 3 * 2**30
+    memory_max_bytes: int = 2 * 2**30
     clips_max: int = 100
     layers_required: frozenset[str] = frozenset({"limits"})
     """Subset of ``seccomp``, ``landlock``, ``limits``. The sandbox does not start without these layers."""

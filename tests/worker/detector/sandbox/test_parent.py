@@ -177,7 +177,7 @@ def test_clip_above_the_memory_limit_raises_resource_limit(tmp_path: Path, clip:
     status = Path(f"/proc/{measured.pid}/status").read_text()
     idle_bytes = int(status.split("VmPeak:")[1].split()[0]) * 1024
     measured.close()
-    sandbox = Sandbox(CONFIG, make_options(memory_max_bytes=idle_bytes + 80 * 2**20))
+    sandbox = Sandbox(CONFIG, make_options(memory_max_bytes=idle_bytes + 100 * 2**20))
     with (tmp_path / "huge.mp4").open("rb") as file, pytest.raises(ClipError) as caught:
         sandbox.extract(file, ignore)
     assert caught.value.code is FailureCode.RESOURCE_LIMIT
