@@ -47,7 +47,7 @@ class WorkerSettings(Settings):
     """Strictness of the sandbox. `required`: the worker does not start if the kernel lacks Landlock. `best_effort`: it
     starts without Landlock. On Linux, seccomp is always required."""
     sandbox_memory_bytes: Annotated[int, Field(gt=0)] = _SANDBOX.memory_max_bytes
-    """Maximum address space of the decoder process. It needs 0.9 GB before the first clip, 1.5 GB for 4K HEVC in HDR."""
+    """Maximum address space of the decoder process. It needs 0.9 GB before the first clip, 1.5 GB for HDR in 4K."""
     sandbox_clips: Annotated[int, Field(gt=0)] = _SANDBOX.clips_max
     """Number of clips after which the decoder process is replaced, because codecs and MediaPipe leak memory."""
 
