@@ -13,7 +13,7 @@ from worker.settings import WorkerSettings
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
 _TILE_PX = 240
 """Width of a frame in the contact sheet."""
-_GREEN, _WHITE = (0, 255, 0), (255, 255, 255)
+_GREEN, _WHITE, _BLACK = (0, 255, 0), (255, 255, 255), (0, 0, 0)
 
 
 def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extraction, int]:
@@ -54,17 +54,19 @@ def _draw(frame: SampledFrame) -> Image:
     pixels = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert pixels is not None  # our own encoder made it
     picture = pixels.astype(np.uint8)
-    thickness = max(picture.shape[1] // 400, 1)
+    thickness = max(picture.shape[1] // 400, 2)
     for box in frame.boxes:
         left_top, right_bottom = (int(box.x), int(box.y)), (int(box.x + box.width), int(box.y + box.height))
         cv2.rectangle(picture, left_top, right_bottom, _GREEN, thickness)
-        cv2.putText(
-            picture, f"{box.width:.0f} px", left_top, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thickness, _GREEN, thickness
-        )
-    position = (4, 20 * thickness)
-    text = f"{frame.pts_seconds:.2f} s"
-    cv2.putText(picture, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.6 * thickness, _WHITE, thickness)
+        _write(picture, f"{box.width:.0f} px", left_top, _GREEN, thickness)
+    _write(picture, f"{frame.pts_seconds:.2f} s", (4, 14 * thickness), _WHITE, thickness)
     return picture
+
+
+def _write(picture: Image, text: str, position: tuple[int, int], colour: tuple[int, int, int], thickness: int) -> None:
+    """Write a text with a dark outline, so that it is read on any ground."""
+    for line, width in ((_BLACK, 3 * thickness // 2), (colour, thickness // 2)):
+        cv2.putText(picture, text, position, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * thickness, line, width)
 
 
 def _arrange(tiles: list[Image], *, columns: int) -> Image:
