@@ -59,11 +59,11 @@ class FaceSearch:
         return _drop_duplicates(sure, small)
 
     def _search_tile(self, image: Image, tile: Box) -> list[Face]:
-        found = []
-        for face in self._detect(image, tile):
-            if face.box.width <= _TILE_OVERLAP * tile.width and (confirmed := self._confirm(image, face)):
-                found.append(confirmed)
-        return found
+        return [
+            confirmed
+            for face in self._detect(image, tile)
+            if face.box.width <= _TILE_OVERLAP * tile.width and (confirmed := self._confirm(image, face))
+        ]
 
     def _confirm(self, image: Image, face: Face) -> Face | None:
         """Find a small face again, close up: its box becomes exact, and false detections are not found again."""
