@@ -60,12 +60,14 @@ class ClipReader:
         if first is None:
             raise ClipError(FailureCode.DECODE_ERROR, "No frame of the clip can be decoded. Encode it again.")
         self._first = first
+        # Only once: PyAV's side data and its frame refer to each other, so each frame that is asked stays in memory.
+        self._orientation = read_orientation(first)
 
     @property
     def info(self) -> ClipInfo:
         """Properties of the clip, with the additional turns."""
         stream = self.packets.stream
-        orientation = self._find_orientation(self._first)
+        orientation = self._upright
         width, height = self._upright_size(self._first)
         return ClipInfo(
             container=self.packets.format_name,
@@ -147,7 +149,7 @@ class ClipReader:
                 yield frame
 
     def _make_frame(self, frame: VideoFrame, number: int) -> Frame:
-        upright = self._find_orientation(frame).apply(_to_rgb(frame))
+        upright = self._upright.apply(_to_rgb(frame))
         width, height = self._upright_size(frame)
         if upright.shape[:2] == (height, width):
             image: Image = np.ascontiguousarray(upright)  # MediaPipe ignores strides
@@ -156,15 +158,16 @@ class ClipReader:
         seconds = self.packets.timeline.to_seconds(self._segment.start, frame.pts or 0)
         return Frame(window=number, pts_seconds=seconds, image=image)
 
-    def _find_orientation(self, frame: VideoFrame) -> Orientation:
-        return read_orientation(frame).turn(self.quarter_turns)
+    @property
+    def _upright(self) -> Orientation:
+        return self._orientation.turn(self.quarter_turns)
 
     def _upright_size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return width and height of a frame with square pixels, upright."""
         aspect = self.packets.stream.sample_aspect_ratio
         # An implausible ratio would make a giant image.
         width = round(frame.width * aspect) if aspect and 0.25 <= aspect <= 4 else frame.width
-        return (frame.height, width) if self._find_orientation(frame).is_sideways else (width, frame.height)
+        return (frame.height, width) if self._upright.is_sideways else (width, frame.height)
 
     def _check_duration(self) -> None:
         seconds = float(self.packets.timeline.film_seconds[-1])
