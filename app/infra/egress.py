@@ -208,7 +208,7 @@ def send_request(
         url: URL of the request.
         headers: Headers of the request; ``Host`` is added.
         content: Body of the request.
-        timeout: Time for the whole exchange without the name lookup; the body of the response must be read within it.
+        timeout: Time for the whole exchange; the body of the response must be read within it.
 
     Raises:
         EgressRefusedError: The policy refuses the URL or the address.

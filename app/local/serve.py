@@ -5,13 +5,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from pathlib import Path
 
 from app.core.settings import Settings
 from app.core.shutdown import Stop
 from app.db.migrations import migrate
 from app.local.embedded_servers import (
+    ServerDiedError,
     embedded_postgres,
     embedded_valkey,
     find_or_make_secret,
@@ -23,6 +23,8 @@ from app.local.supervisor import Supervisor
 API_KEY_FILE = "api-key"
 _DATABASE_URL_FILE = "database-url"
 _KEY_PREFIX = "umk_"
+_FAILURES_MAX = 3
+"""Number of failed checks, one per second, after which an embedded server counts as ended."""
 
 
 class PortInUseError(Exception):
@@ -65,19 +67,35 @@ def serve(settings: Settings, on_message: Callable[[str], None], stop: Stop) -> 
     """
     with _environment(settings, on_message) as environment:
         commands = {name: [sys.executable, "-m", "app.cli.main", name] for name in ("api", "worker", "webhooks")}
-        supervisor = Supervisor(commands, environment, stop, check=partial(_check_servers, settings, environment))
+        supervisor = Supervisor(commands, environment, stop, check=_ServerCheck(settings, environment))
         url = f"http://{settings.api_host}:{settings.api_port}"
         on_message(f"Starting the API at {url} (documentation: {url}/docs). Press Ctrl-C to stop.")
         supervisor.run()
         on_message("Stopping the database and the queue.")
 
 
-def _check_servers(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Raise ServerDiedError if a server that ``serve`` started has ended. Its jobs would wait for ever."""
-    if not settings.database_url:
-        require_listening("PostgreSQL", environment["UNMASK_DATABASE_URL"])
-    if not settings.redis_url:
-        require_listening("Valkey", environment["UNMASK_REDIS_URL"])
+class _ServerCheck:
+    """Check of the servers that ``serve`` started. Jobs would wait for ever if one has ended."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._urls = {}
+        if not settings.database_url:
+            self._urls["PostgreSQL"] = environment["UNMASK_DATABASE_URL"]
+        if not settings.redis_url:
+            self._urls["Valkey"] = environment["UNMASK_REDIS_URL"]
+        self._failures = 0
+
+    def __call__(self) -> None:
+        """Raise ServerDiedError if a server has refused connections several times: once, it may only be busy."""
+        try:
+            for name, url in self._urls.items():
+                require_listening(name, url)
+        except ServerDiedError:
+            self._failures += 1
+            if self._failures >= _FAILURES_MAX:
+                raise
+        else:
+            self._failures = 0
 
 
 def check_port(host: str, port: int) -> None:

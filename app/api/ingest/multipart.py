@@ -2,7 +2,6 @@
 
 import re
 from codecs import BOM_UTF8
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
@@ -21,7 +20,7 @@ OPTIONS_HEADER = "Unmask-Options"
 _NAME_MAX = 255
 _PREAMBLE_MAX_BYTES = 4096
 _NO_BOUNDARY = "The multipart body does not have the boundary of its Content-Type. Send the form again."
-_EXTENDED_NAME = re.compile(r"""filename\*\s*=\s*([\w-]+)'[\w-]*'([^\s;"]+)""", re.IGNORECASE)
+_EXTENDED_NAME = re.compile(r"""filename\*\s*=\s*(utf-8|iso-8859-1)'[\w-]*'([^\s;"]+)""", re.IGNORECASE)
 """Name with a charset and percent-encoding (RFC 8187)."""
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """Characters that browsers escape in names (WHATWG HTML, multipart/form-data encoding algorithm); no others."""
@@ -150,7 +149,8 @@ class MultipartParser:
         disposition = self._headers.get(b"content-disposition", b"")
         _, parameters = parse_options_header(disposition)
         self._part = parameters.get(b"name", b"").decode(errors="replace")
-        if b"filename" in disposition.lower() and self._part != "options":
+        has_name = b"filename" in parameters or _EXTENDED_NAME.search(disposition.decode("latin-1"))
+        if has_name and self._part != "options":
             self._part = "file"  # under any name, as forms of others send it: 'video', 'file[]'
         if self._part not in {"file", "options"}:
             raise InvalidRequestError(
@@ -182,6 +182,5 @@ def _read_name(disposition: bytes) -> str | None:
         name = name.replace(escaped, character)
     if extended := _EXTENDED_NAME.search(disposition.decode("latin-1")):
         charset, value = extended.groups()
-        with suppress(LookupError):  # an unknown charset
-            name = unquote(value, encoding=charset, errors="replace")
+        name = unquote(value, encoding=charset, errors="replace")
     return name.replace("\x00", "")[:_NAME_MAX] or None

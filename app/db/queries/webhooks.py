@@ -124,7 +124,11 @@ def claim_due(
     ranked = (
         select(WebhookEvent.id, place, share.label("share"))
         .join(WebhookEvent.endpoint)
-        .where(WebhookEvent.next_at <= func.clock_timestamp(), WebhookEndpoint.disabled_at.is_(None))
+        .where(
+            WebhookEvent.next_at <= func.clock_timestamp(),
+            WebhookEvent.body.is_not(None),
+            WebhookEndpoint.disabled_at.is_(None),
+        )
         .subquery()
     )
     query = (

@@ -1,12 +1,16 @@
 """Migrations: they create the schema of the tables and can be reverted."""
 
 from alembic import command
-from sqlalchemy import inspect
+from sqlalchemy import inspect, select, text
 
-from app.db.engine import make_engine
+from app.core.enums import JobStatus
+from app.db.engine import make_engine, make_sessions
 from app.db.migrations import make_config, migrate
+from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
 from app.local.embedded_servers import create_database
 from app.local.embedded_servers import database_url as url_of
+from tests.support.api import read_body
+from tests.support.jobs import make_job
 
 
 def test_migrated_schema_matches_the_tables(database_url: str) -> None:
@@ -24,3 +28,32 @@ def test_migrations_can_be_reverted_and_applied_again(database_url: str) -> None
     migrate(url)
     assert "jobs" in inspect(engine).get_table_names()
     engine.dispose()
+
+
+def test_pending_events_get_their_bodies(database_url: str) -> None:
+    create_database(database_url, "bodies")
+    url = url_of(database_url, "bodies")
+    command.upgrade(make_config(url), "202611280030")
+    engine = make_engine(url)
+    with make_sessions(engine)() as session, session.begin():
+        job = make_job(
+            external_id="post-1", status=JobStatus.FAILED, failure_code="not_a_video", failure_retryable=False
+        )
+        endpoint = WebhookEndpoint(tenant="default", url="https://webhooks.example/", secret="whsec_")  # noqa: S106
+        session.add_all([job, endpoint])
+        session.flush()
+        insert = text(
+            "INSERT INTO webhook_events (id, endpoint_id, type, job_id, next_at) "
+            "SELECT gen_random_uuid(), :endpoint, type, :job, now() FROM unnest(ARRAY['job.queued', 'job.failed']) type"
+        )
+        session.execute(insert, {"endpoint": endpoint.id, "job": job.id})
+        public_id = job.public_id
+    migrate(url)
+    with make_sessions(engine)() as session:
+        bodies = [read_body(event) for event in session.scalars(select(WebhookEvent))]
+    engine.dispose()
+    data = {body["type"]: body["data"] for body in bodies}
+    job_fields = {"id": public_id, "external_id": "post-1", "links": {"self": f"/v1/jobs/{public_id}"}}
+    assert data["job.queued"] == job_fields | {"status": "queued"}
+    described = {"status": "failed", "failure": {"code": "not_a_video", "retryable": False}}
+    assert data["job.failed"] == job_fields | described

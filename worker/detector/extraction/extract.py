@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import BinaryIO
 
 import numpy as np
@@ -15,7 +14,7 @@ from worker.detector.extraction.faces import FaceDetector
 from worker.detector.extraction.sampling import SeenWindow, Window, plan_between_shots, plan_windows
 from worker.detector.extraction.shots import Thumbnail, is_cut, make_thumbnail
 from worker.detector.extraction.tracks import Tracker
-from worker.detector.extraction.video import ClipReader, open_clip
+from worker.detector.extraction.video import ClipReader, DecodeStatistics, open_clip
 from worker.detector.types import (
     Box,
     ClipError,
@@ -53,8 +52,7 @@ class _SampledWindow:
 
     def describe(self) -> SeenWindow:
         thumbnails = [frame.thumbnail for frame in self.frames]
-        has_cut = any(is_cut(before, after) for before, after in pairwise(thumbnails))
-        return SeenWindow(self.window, thumbnails[0], thumbnails[-1], has_cut)
+        return SeenWindow(self.window, thumbnails[0], thumbnails[-1])
 
 
 def extract_tracks(
@@ -83,7 +81,9 @@ def extract_tracks(
         extractor = _Extractor(clip, config, face_detector, on_frame, on_sampled)
         sampled = extractor.sample()
         if _may_lie_on_its_side([frame for window in sampled for frame in window.frames]):
+            statistics = clip.statistics  # a second look has a budget of its own
             clip.quarter_turns = extractor.find_quarter_turns([window.window for window in sampled])
+            clip.statistics = statistics
             if clip.quarter_turns:
                 sampled = extractor.sample()
         tracker = Tracker()
@@ -110,7 +110,7 @@ class _Extractor:
         self._clip = clip
         self._config = config
         self._detector = detector
-        self._search = FaceSearch(detector, size_min_px=config.faces.size_min_px)
+        self._search = self._make_search()
         self._on_frame, self._on_sampled = on_frame, on_sampled
         self._done = self._expected = 0
 
@@ -121,21 +121,26 @@ class _Extractor:
             ClipError: No window could be decoded.
         """
         sampling, timeline = self._config.sampling, self._clip.packets.timeline
+        self._search = self._make_search()
+        self._clip.statistics = DecodeStatistics()
         plan = plan_windows(timeline, sampling)
         self._expected += len(plan) * sampling.window_frames
-        sampled = [read for window in plan if (read := self._read(window)).frames]
+        sampled = [part for window in plan for part in self._read(window)]
         while 0 < len(sampled) < sampling.windows_max:
             window = plan_between_shots(timeline, [read.describe() for read in sampled], sampling)
             if window is None:
                 break
             self._expected += sampling.window_frames
-            read = self._read(window)
-            if not read.frames:
+            parts = self._read(window)
+            if not parts:
                 break
-            sampled = sorted([*sampled, read], key=lambda read: read.window)
+            sampled = sorted([*sampled, *parts], key=lambda read: read.window)
         if not sampled:
             raise ClipError(FailureCode.DECODE_ERROR, "The clip is too damaged to be decoded. Encode it again.")
         return sampled
+
+    def _make_search(self) -> FaceSearch:
+        return FaceSearch(self._detector, size_min_px=self._config.faces.size_min_px)
 
     def find_quarter_turns(self, windows: Sequence[Window]) -> int:
         """Return the clockwise turns that show faces best in the first frames of the windows.
@@ -143,6 +148,7 @@ class _Extractor:
         0: no turn shows them much better than the frames as they are.
         """
         confidences = np.zeros(4)
+        self._clip.statistics = DecodeStatistics()
         for number, window in enumerate(windows):
             for frame in self._clip.read_window(number, window, 1):
                 for turns in range(4):
@@ -153,13 +159,21 @@ class _Extractor:
         gain = _TURN_GAIN if best % 2 else np.inf
         return best if confidences[0] == 0 or confidences[best] > gain * confidences[0] else 0
 
-    def _read(self, window: Window) -> _SampledWindow:
-        frames = []
-        for frame in self._clip.read_window(window.start, window, self._config.sampling.window_frames):
-            frames.append(_SampledFrame(make_thumbnail(frame.image), self._crop_faces(frame)))
+    def _read(self, window: Window) -> list[_SampledWindow]:
+        """Read a window. A shot cut divides it; the shot behind the cut gets a window of full length, too."""
+        size = self._config.sampling.window_frames
+        parts: list[_SampledWindow] = []
+        for index, frame in enumerate(self._clip.read_window(window.start, window, 2 * size - 1)):
+            thumbnail = make_thumbnail(frame.image)
+            if not parts or is_cut(parts[-1].frames[-1].thumbnail, thumbnail):
+                parts.append(_SampledWindow(replace(window, start=window.start + index), []))
+                self._expected += index
+            parts[-1].frames.append(_SampledFrame(thumbnail, self._crop_faces(frame)))
             self._done += 1
             self._on_frame(self._done, self._expected)
-        return _SampledWindow(window, frames)
+            if len(parts[-1].frames) == size:
+                break
+        return parts
 
     def _crop_faces(self, frame: Frame) -> list[FaceCrop]:
         crops = []
@@ -196,8 +210,8 @@ def _make_warnings(clip: ClipReader, *, found: int, kept: int) -> list[ClipWarni
     warnings = {}
     if not packets.timeline.is_complete:
         warnings[WarningCode.LENGTH_LIMITED] = (
-            f"The clip has more than {len(packets.timeline)} packets. Only its first "
-            f"{packets.timeline.duration_seconds:.0f} s were analyzed. UNMASK_CLIP_MAX_LISTED_PACKETS is the limit."
+            f"Only the first {packets.timeline.duration_seconds:.0f} s were analyzed, {len(packets.timeline)} packets. "
+            "The clip has more packets than UNMASK_CLIP_MAX_LISTED_PACKETS, or too many damaged places."
         )
     if statistics.limit_reached:
         warnings[WarningCode.PACKET_LIMIT] = (

@@ -54,7 +54,8 @@ class FaceSearch:
         elif self._tiles:
             searched = {tile: self._search_tile(frame.image, tile) for tile in self._tiles}
         else:
-            return faces
+            confirmed = [self._confirm(frame.image, face) for face in faces if face not in sure]
+            return _drop_duplicates(sure, [face for face in confirmed if face is not None])
         small = [face for found in searched.values() for face in found]
         return _drop_duplicates(sure, small)
 

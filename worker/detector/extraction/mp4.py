@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 _BOX_MAX_BYTES = 64 * 2**20
 _BOXES_MAX = 100_000
+_DEPTH_MAX = 10
+"""Depth of boxes in boxes. FFmpeg reads no deeper."""
 _CONTAINERS = (b"trak", b"mdia", b"minf", b"stbl", b"traf")
 _ENCRYPTED_VIDEO = (b"encv", b"sinf")
 """Names of a protected video sample entry and of the box with its protection scheme (ISO/IEC 23001-7)."""
@@ -61,9 +63,11 @@ def _iterate_file(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
             return
         yield name, offset + header_bytes, size - header_bytes
         offset += size
+        if offset >= end:
+            return
 
 
-def _iterate_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _iterate_boxes(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     offset = 0
     while offset + 8 <= len(content):
         size, name = struct.unpack_from(">I4s", content, offset)
@@ -75,22 +79,23 @@ def _iterate_boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _count_samples(content: bytes) -> int:
     """Return the number of samples in the tables of a movie box or a fragment."""
-    return sum(_count_track_samples(box) for name, box in _iterate_boxes(content) if name in _CONTAINERS)
+    return sum(_count_track_samples(box) for name, box in _iterate_boxes(memoryview(content)) if name in _CONTAINERS)
 
 
-def _count_track_samples(track: bytes) -> int:
+def _count_track_samples(track: memoryview) -> int:
     samples, is_sound, is_pcm = 0, False, False
-    open_boxes = [track]
+    open_boxes = [(track, 1)]
     while open_boxes:
-        for name, box in _iterate_boxes(open_boxes.pop()):
-            if name in _CONTAINERS:
-                open_boxes.append(box)
+        parent, depth = open_boxes.pop()
+        for name, box in _iterate_boxes(parent):
+            if name in _CONTAINERS and depth < _DEPTH_MAX:
+                open_boxes.append((box, depth + 1))
             elif name in {b"stsz", b"stz2"} and len(box) >= 12:
                 samples += struct.unpack_from(">I", box, 8)[0]
             elif name == b"trun" and len(box) >= 8:
                 samples += struct.unpack_from(">I", box, 4)[0]
             elif name == b"hdlr":
-                is_sound = box[8:12] == b"soun"
+                is_sound = bytes(box[8:12]) == b"soun"
             elif name == b"stts" and len(box) >= 16:
                 is_pcm = struct.unpack_from(">I4xI", box, 4) == (1, 1)
     return 0 if is_sound and is_pcm else samples  # FFmpeg lists the chunks of PCM sound, not its samples

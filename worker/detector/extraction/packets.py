@@ -41,7 +41,7 @@ CODECS = {
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _FILM_SHARE_MIN = 0.1
-"""Share of the packets of the longest stream below which a stream is a still or a thumbnail."""
+"""Share of the duration of the longest stream below which a stream is a still or a thumbnail."""
 _NEAR_PACKETS = 100
 """Distance to a packet that is read without a seek."""
 _SEEK_BACK_SECONDS = (0.0, 1.0, 10.0)
@@ -136,7 +136,7 @@ class PacketReader:
         packets = self._demux(streams)
         for packet in islice(packets, self._limits.listed_packets_max):
             lists[packet.stream_index].add(packet)
-        return next(packets, None) is None
+        return next(packets, None) is None and self.damages < _DAMAGES_MAX
 
     def _demux(self, streams: Sequence[VideoStream]) -> Iterator["Packet[VideoStream]"]:
         """Yield the packets from the current position. Damaged places are counted and skipped."""
@@ -239,13 +239,16 @@ def _find_readable(container: InputContainer) -> list[VideoStream]:
 
 def _find_films(streams: Sequence[VideoStream], timelines: dict[int, Timeline]) -> list[VideoStream]:
     """Return the streams that are films, that which players show first: the default one, else the largest."""
-    longest = max(map(len, timelines.values()), default=0)
-    if not longest:
+    longest = max((timeline.duration_seconds for timeline in timelines.values()), default=0.0)
+    if not timelines:
         raise ClipError(FailureCode.DECODE_ERROR, "The clip has no frame that can be read. Encode it again.")
 
     def is_film(stream: VideoStream) -> bool:
-        packets = len(timelines.get(stream.index, ()))
-        return packets == longest or packets > max(1, _FILM_SHARE_MIN * longest)
+        timeline = timelines.get(stream.index)
+        if timeline is None:
+            return False
+        is_moving = len(timeline) > 1 and timeline.duration_seconds > _FILM_SHARE_MIN * longest
+        return is_moving or len(timelines) == 1 or timeline.duration_seconds == longest
 
     def sort_key(stream: VideoStream) -> tuple[bool, int]:
         return not stream.disposition & Disposition.default, -stream.codec_context.width * stream.codec_context.height

@@ -31,12 +31,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class SeenWindow:
-    """A window that was decoded: thumbnails of its first and last frame, and if there is a shot cut in it."""
+    """A window that was decoded: thumbnails of its first and last frame. There is no shot cut in it."""
 
     window: Window
     first: Thumbnail
     last: Thumbnail
-    has_cut: bool
 
     def differs_from(self, following: "SeenWindow") -> bool:
         """Return True if there is a shot cut between this window and a later one."""
@@ -45,9 +44,17 @@ class SeenWindow:
 
 def plan_windows(timeline: Timeline, sampling: SamplingConfig) -> list[Window]:
     """Return the windows of a film in order. They do not overlap, and none reaches over a fault of the clock."""
-    frames, film_seconds = len(timeline), float(timeline.film_seconds[-1])
-    wanted = round(film_seconds / sampling.seconds_per_window)
+    wanted = round(float(timeline.film_seconds[-1]) / sampling.seconds_per_window)
     count = min(max(wanted, sampling.windows_min), sampling.windows_max)
+    windows = _plan_evenly(timeline, count, sampling)
+    frames = sum(min(sampling.window_frames, timeline.get_segment(one.start).stop - one.start) for one in windows)
+    if frames < min(count * sampling.window_frames, len(timeline)) / 2:  # many short segments
+        windows = _plan_evenly(timeline, sampling.windows_max, sampling)
+    return windows
+
+
+def _plan_evenly(timeline: Timeline, count: int, sampling: SamplingConfig) -> list[Window]:
+    frames, film_seconds = len(timeline), float(timeline.film_seconds[-1])
     if frames <= count * sampling.window_frames:  # all of them
         starts = list(range(0, frames, sampling.window_frames))
     else:
@@ -71,7 +78,7 @@ def plan_between_shots(timeline: Timeline, seen: Sequence[SeenWindow], sampling:
     starts = [0, *(one.window.start + size for one in seen)]
     stops = [*(one.window.start for one in seen), len(timeline)]
     has_cut = [before.differs_from(after) for before, after in pairwise(seen)]
-    is_cut_film = any(has_cut) or any(one.has_cut for one in seen)
+    is_cut_film = any(has_cut)
     gaps = [
         (float(timeline.film_seconds[stop] - timeline.film_seconds[start]), start, stop)
         for start, stop, is_open in zip(starts, stops, [is_cut_film, *has_cut, is_cut_film], strict=True)

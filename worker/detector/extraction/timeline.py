@@ -49,7 +49,7 @@ class PacketList:
         """
         shown = next((entry.timestamp for entry in entries if not entry.is_discard), start_pts)
         for entry in entries:
-            if entry.pos + entry.size <= file_bytes:
+            if entry.size and entry.pos + entry.size <= file_bytes:
                 times = (entry.timestamp, entry.timestamp - shown + start_pts)
                 self._rows.extend((*times, entry.is_keyframe, entry.size, entry.pos, entry.is_discard))
 
@@ -83,13 +83,15 @@ class Timeline:
         self._time_base = float(time_base)
         self._dts, pts, is_keyframe, self._sizes, self._positions, is_hidden = np.ascontiguousarray(rows.T)
         self._keyframes: Integers = np.flatnonzero(is_keyframe)
+        if len(rows) > 1 and len(np.unique(self._dts)) < len(rows) / 2:  # the packets have no times of their own
+            self._dts = pts = np.round(np.arange(len(rows)) * step_seconds / self._time_base).astype(np.int64)
         steps: Seconds = np.diff(self._dts) * self._time_base
         is_back = (steps < -_JITTER_SECONDS) | ((steps < 0) & (is_keyframe[1:] > 0))
         self._starts: Integers = np.append(0, 1 + np.flatnonzero(is_back | (steps > _JUMP_SECONDS)))
         """First packet of each segment."""
         self._stops: Integers = np.append(self._starts[1:], len(rows))
         shown = np.append(np.flatnonzero(is_hidden == 0), len(rows) - 1)
-        self._first_shown: Integers = shown[np.searchsorted(shown, self._starts)]
+        self._first_shown: Integers = np.minimum(shown[np.searchsorted(shown, self._starts)], self._stops - 1)
         """First packet of each segment whose frame a player shows."""
         self._first_pts: Integers = np.minimum.reduceat(np.where(is_hidden > 0, pts.max(), pts), self._starts)
         usual = steps[(steps > 0) & (steps <= _JUMP_SECONDS)]

@@ -103,11 +103,11 @@ class ClipReader:
         for frame in self._frames:
             if (frame.pts or 0) < self._start_pts:
                 continue
-            yield self._make_frame(frame, number)
+            self.statistics.windows_found += yielded == 0
             yielded += 1
+            yield self._make_frame(frame, number)
             if yielded == frames:
                 break
-        self.statistics.windows_found += yielded > 0
 
     def close(self) -> None:
         """Release the decoded frames. They and this object refer to each other, so they would stay for a while."""

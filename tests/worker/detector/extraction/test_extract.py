@@ -117,6 +117,22 @@ def test_still_picture_before_the_film_is_passed_over(extract: Extract, tmp_path
     assert (extraction.coverage.frames_with_face, codes_of(extraction)) == (16, [])
 
 
+def test_default_film_of_few_frames_is_analyzed(extract: Extract, tmp_path: Path) -> None:
+    slow = [(5 * index, clips.speaker(index)) for index in range(20)]
+    extraction = extract(two_films(tmp_path / "clip.mkv", slow, film(clips.no_face, seconds=4), default=0))
+    assert extraction.coverage.frames_with_face == 16
+    assert codes_of(extraction) == [WarningCode.OTHER_FILM]
+
+
+def test_window_is_divided_at_a_cut_and_both_shots_are_read(extract: Extract, tmp_path: Path) -> None:
+    scene = [(index, clips.four_people(0.0 if index < 4 else 3.0)) for index in range(40)]
+    extraction = extract(encode(tmp_path / "clip.mp4", scene, gop_frames=1000))
+    first = {crop.window for track in extraction.tracks for crop in track.crops if crop.pts_seconds < 0.16}
+    behind = [crop.window for track in extraction.tracks for crop in track.crops if 0.16 <= crop.pts_seconds < 0.48]
+    assert first == {0}
+    assert behind == [1] * 8
+
+
 def test_hdr_clip_is_tone_mapped(extract: Extract, clip: Clip) -> None:
     extraction = extract(clip("hdr.mp4"))
     assert codes_of(extraction) == [WarningCode.HIGH_DYNAMIC_RANGE]

@@ -57,3 +57,19 @@ def test_file_that_claims_too_many_samples_is_refused_before_it_is_opened() -> N
     with pytest.raises(ClipError, match="list 34000000 samples") as caught:
         PacketReader(io.BytesIO(make_movie(34_000_000)), ClipLimits())
     assert caught.value.code == "resource_limit"
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, 2**64 - 1])
+def test_box_that_claims_to_be_endless_ends_the_file(size: int) -> None:
+    content = record(Recording(10), first=0, container="mp4") + struct.pack(">I4sQ", 1, b"free", size)
+    movie = read_movie(io.BytesIO(content))
+    assert movie is not None
+    assert movie.samples == 10
+
+
+def test_deeply_nested_boxes_are_read_in_time() -> None:
+    levels = 200_000
+    nested = b"".join(struct.pack(">I4s", 8 * (levels - level), b"stbl") for level in range(levels))
+    movie = read_movie(io.BytesIO(box(b"moov", box(b"trak", nested))))
+    assert movie is not None
+    assert movie.samples == 0
