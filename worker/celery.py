@@ -20,7 +20,7 @@ from app.maintenance.sweeper import Sweeper
 from worker.consumer import Consumer
 from worker.detector.model.manifest import load_model_manifest
 from worker.detector.sandbox.parent import Sandbox
-from worker.lost_processes import ProcessWatcher
+from worker.lost_processes import ProcessWatcher, mark_worker
 from worker.settings import WorkerSettings
 
 _KILL_AFTER_SECONDS = 60
@@ -69,6 +69,7 @@ def run_worker() -> None:
     _check_environment(settings)
     # Celery warns about running as root because of pickled messages. Only JSON is accepted here.
     warnings.simplefilter("ignore", SecurityWarning)
+    mark_worker()
     worker = make_worker(settings)
     arguments = ["--quiet", "worker", "--queues", QUEUE_ANALYZE, "--without-gossip", "--without-mingle"]
     worker.worker_main(arguments)

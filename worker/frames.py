@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from worker.detector.model.manifest import load_model_manifest
-from worker.detector.sandbox.parent import SampledFrame, Sandbox
+from worker.detector.sandbox.parent import Sandbox
+from worker.detector.sandbox.protocol import SampledFrame
 from worker.detector.types import Extraction, Image
 from worker.settings import WorkerSettings
 
@@ -52,7 +53,8 @@ def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extra
 def _draw(frame: SampledFrame) -> Image:
     """Return a frame in BGR with boxes and its time."""
     pixels = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None  # our own encoder made it
+    if pixels is None:
+        raise OSError(f"The frame at {frame.pts_seconds:.3f} s cannot be drawn. Look at the clip in a player.")
     picture = pixels.astype(np.uint8)
     thickness = max(picture.shape[1] // 400, 2)
     for box in frame.boxes:

@@ -1,6 +1,7 @@
 """Watch over the pool processes: the jobs of a killed process return to the queue at once, not after their lease."""
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -14,11 +15,18 @@ from app.infra.job_queue import JobNotifier
 from app.maintenance.lost_jobs import requeue_lost_jobs
 
 _INTERVAL_SECONDS = 0.5
+_MARK_VARIABLE = "UNMASK_WORKER_MARK"
+
+
+def mark_worker() -> None:
+    """Give this worker a mark that its pool processes inherit: containers may share host names and process ids."""
+    os.environ[_MARK_VARIABLE] = secrets.token_hex(4)
 
 
 def worker_name(pid: int | None = None) -> str:
     """Return the name under which a pool process holds leases; None: this process."""
-    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}"
+    mark = os.environ.get(_MARK_VARIABLE, "unmarked")
+    return f"{socket.gethostname()}:{os.getpid() if pid is None else pid}:{mark}"
 
 
 class ProcessWatcher:

@@ -2,13 +2,14 @@
 
 from datetime import timedelta
 
+import pytest
 from fastapi.testclient import TestClient
 
 from app.core.settings import Settings, require_settings
 from app.infra.job_queue import JobNotifier
 from app.services import attempts
 from tests.support.api import Sessions, submit
-from worker.lost_processes import ProcessWatcher, worker_name
+from worker.lost_processes import ProcessWatcher, mark_worker, worker_name
 
 
 def test_job_of_an_ended_process_is_requeued_and_others_are_not(
@@ -30,6 +31,11 @@ def test_job_of_an_ended_process_is_requeued_and_others_are_not(
     assert statuses == {11: "queued", 12: "running"}
 
 
-def test_name_of_a_process_contains_machine_and_pid() -> None:
-    assert worker_name(7).endswith(":7")
-    assert worker_name() != worker_name(7)
+def test_name_of_a_process_contains_its_id_and_the_mark_of_its_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNMASK_WORKER_MARK", "")
+    names = []
+    for _ in range(2):
+        mark_worker()
+        names.append(worker_name(7))
+    assert all(":7:" in name for name in names)
+    assert names[0] != names[1]

@@ -137,7 +137,7 @@ def _load_ffpp(root: Path, compression: str) -> Iterator[LabelledClip]:
     """Yield clips with the official splits: ``splits/train.json`` etc. list pairs, each of which is a group."""
     splits, groups = {}, {}
     for split in ("train", "val", "test"):
-        for first, second in _load_json(root / "splits" / f"{split}.json"):
+        for first, second in _load_pairs(root / "splits" / f"{split}.json"):
             group = "-".join(sorted((first, second)))
             for name in (first, second):
                 splits[name], groups[name] = split, group
@@ -179,7 +179,8 @@ def _load_celeb_df_official(root: Path) -> Iterator[LabelledClip]:
     list_path = root / _OFFICIAL_LIST
     if not list_path.exists():
         raise LayoutError(f"{list_path} is missing. Copy the official list there.")
-    tested = {line.split()[-1] for line in list_path.read_text().splitlines() if line.strip()}
+    lines = list_path.read_text(errors="replace").splitlines()
+    tested = {line.split()[-1] for line in lines if line.strip()}
     for clip in _load_celeb_df(root):
         name = f"{clip.path.parent.name}/{clip.path.name}"
         own = f"celeb-df-{clip.path.parent.name}-{to_text(clip.path.stem)}"
@@ -204,7 +205,7 @@ def _load_dfdc(root: Path) -> Iterator[LabelledClip | FailureRow]:
     for metadata_path in metadata_paths:
         part = metadata_path.parent
         number = int(match[1]) if (match := re.search(r"(\d+)$", part.name)) else None
-        for name, metadata in sorted(_load_json(metadata_path).items()):
+        for name, metadata in sorted(_load_metadata(metadata_path).items()):
             label = {"FAKE": 1, "REAL": 0, 1: 1, 0: 0}.get(metadata.get("label", metadata.get("is_fake")))
             if label is None:
                 yield FailureRow(
@@ -234,6 +235,21 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[LabelledClip | FailureRow]]] = {
 
 def _list_videos(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def _load_pairs(path: Path) -> list[tuple[str, str]]:
+    pairs = _load_json(path)
+    try:
+        return [(str(first), str(second)) for first, second in pairs]
+    except (TypeError, ValueError) as error:
+        raise LayoutError(f"{path} is not a list of pairs of names. Copy the official list there.") from error
+
+
+def _load_metadata(path: Path) -> dict[str, dict[str, Any]]:
+    metadata = _load_json(path)
+    if not isinstance(metadata, dict) or not all(isinstance(value, dict) for value in metadata.values()):
+        raise LayoutError(f"{path} does not describe clips by their names. Copy the official file there.")
+    return metadata
 
 
 def _load_json(path: Path) -> Any:

@@ -165,3 +165,11 @@ def test_names_that_are_no_text_are_listed_escaped(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(folder) + b"/clip\xff.mts")).touch()
     (clip,) = list_clips(tmp_path, "plain").clips
     assert clip.group == "clip\\xff"
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '{"a.mp4": 1}', "null", "not json"])
+def test_metadata_of_another_shape_raises_with_its_path(tmp_path: Path, content: str) -> None:
+    touch(tmp_path, "part_0/metadata.json")
+    (tmp_path / "part_0" / "metadata.json").write_text(content)
+    with pytest.raises(LayoutError, match=r"metadata\.json"):
+        list_clips(tmp_path, "dfdc")

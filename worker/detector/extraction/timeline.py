@@ -6,6 +6,7 @@ sample tables of an MP4 file, else of one pass over the file that decodes nothin
 
 from array import array
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -150,12 +151,28 @@ class Timeline:
 
     def find_packet(self, packet: "Packet[VideoStream]") -> int | None:
         """Return the number of a packet that was read after a seek; None if it is not recognised."""
-        if packet.pos is not None and packet.pos >= 0:
-            is_found = self._positions == packet.pos
-        else:
-            is_found = self._dts == packet.dts
-        found = np.flatnonzero(is_found & (self._sizes == packet.size))
-        return int(found[0]) if len(found) == 1 else None
+        has_position = packet.pos is not None and packet.pos >= 0
+        values, order = self._by_position if has_position else self._by_dts
+        wanted = packet.pos if has_position else packet.dts
+        if wanted is None:
+            return None
+        first, stop = np.searchsorted(values, wanted), np.searchsorted(values, wanted, side="right")
+        found = [number for number in order[first:stop].tolist() if self._sizes[number] == packet.size]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def _by_position(self) -> tuple[Integers, Integers]:
+        return _sort(self._positions)
+
+    @cached_property
+    def _by_dts(self) -> tuple[Integers, Integers]:
+        return _sort(self._dts)
 
     def _find_segment(self, number: int) -> int:
         return int(np.searchsorted(self._starts, number, side="right")) - 1
+
+
+def _sort(values: Integers) -> tuple[Integers, Integers]:
+    """Return the sorted values and the numbers of their packets."""
+    order: Integers = np.argsort(values, kind="stable")
+    return values[order], order

@@ -17,10 +17,10 @@ from app.core.enums import FailureCode
 from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.sandbox import protocol
 from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT
-from worker.detector.types import Box, ClipError, Extraction
+from worker.detector.types import ClipError, Extraction
 
 OnFrame = Callable[[int, int], None]
-OnImage = Callable[["SampledFrame"], None]
+OnImage = Callable[[protocol.SampledFrame], None]
 
 _START_TIMEOUT_SECONDS = 60.0
 _IDLE_SECONDS = 0.25
@@ -53,15 +53,6 @@ class SandboxOptions:
     layers_required: frozenset[str] = frozenset({"limits"})
     """Subset of ``seccomp``, ``landlock``, ``limits``. The sandbox does not start without these layers."""
     limits: ClipLimits = field(default_factory=ClipLimits)
-
-
-@dataclass(frozen=True, slots=True)
-class SampledFrame:
-    """A sampled frame and the boxes of its faces, for people to look at."""
-
-    pts_seconds: float
-    boxes: list[Box]
-    jpeg: bytes
 
 
 class Sandbox:
@@ -178,15 +169,12 @@ class _Child:
             while True:
                 head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*last))
                 if "progress" in head:
-                    last[:] = map(int, head["progress"])
+                    last[:] = protocol.parse_progress(head)
                     on_frame(*last)
-                elif "image" in head:
-                    assert on_image is not None
-                    seconds, boxes = head["image"]
-                    on_image(SampledFrame(float(seconds), [Box(*map(float, box)) for box in boxes], pixels))
+                elif "image" in head and on_image is not None:
+                    on_image(protocol.parse_image(head, pixels))
                 elif "error" in head:
-                    code, message = head["error"]
-                    raise ClipError(FailureCode(code), message)
+                    raise protocol.parse_error(head)
                 else:
                     break
             extraction = protocol.unpack_extraction(head, pixels, size_px=self._config.crop.size_px)

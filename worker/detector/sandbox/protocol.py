@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from app.core.enums import ReasonCode
-from worker.detector.types import ClipInfo, ClipWarning, Coverage, Extraction, Face, FaceCrop, Track
+from app.core.enums import FailureCode, ReasonCode
+from worker.detector.types import Box, ClipError, ClipInfo, ClipWarning, Coverage, Extraction, Face, FaceCrop, Track
 
 _LENGTHS = struct.Struct(">II")
 _HEAD_MAX_BYTES = 32 * 2**20
@@ -19,6 +19,15 @@ _PIXELS_MAX_BYTES = 512 * 2**20
 
 class ProtocolError(Exception):
     """A message violates the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampledFrame:
+    """A sampled frame and the boxes of its faces, for people to look at."""
+
+    pts_seconds: float
+    boxes: list[Box]
+    jpeg: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +77,33 @@ def read_message(read: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
     if not isinstance(head, dict):
         raise ProtocolError("The head of a message is not an object.")
     return head, read(pixel_bytes)
+
+
+def parse_progress(head: dict[str, Any]) -> tuple[int, int]:
+    """Return the units done and expected. Raises ProtocolError."""
+    try:
+        done, total = map(int, head["progress"])
+    except (TypeError, ValueError) as error:
+        raise ProtocolError("The progress is not two numbers.") from error
+    return done, total
+
+
+def parse_error(head: dict[str, Any]) -> ClipError:
+    """Return the error. Raises ProtocolError."""
+    try:
+        code, message = head["error"]
+        return ClipError(FailureCode(code), str(message))
+    except (TypeError, ValueError) as error:
+        raise ProtocolError("The error has no code and message.") from error
+
+
+def parse_image(head: dict[str, Any], pixels: bytes) -> SampledFrame:
+    """Return the sampled frame. Raises ProtocolError."""
+    try:
+        seconds, boxes = head["image"]
+        return SampledFrame(float(seconds), [Box(*map(float, box)) for box in boxes], pixels)
+    except (TypeError, ValueError) as error:
+        raise ProtocolError("The image has no time and boxes.") from error
 
 
 def pack_extraction(extraction: Extraction) -> tuple[dict[str, Any], bytes]:
