@@ -72,7 +72,7 @@ def test_stopping_worker_releases_job(service: Service, clip: Clip) -> None:
 
 
 def test_hanging_clip_fails_only_its_job(service: Service, clip: Clip) -> None:
-    with service.worker(UNMASK_DECODE_TIMEOUT="1") as worker:
+    with service.worker(UNMASK_DECODE_TIMEOUT="4") as worker:
         worker.decoder().suspend()
         hung = service.client.submit(clip("speaker.mp4"))
         healthy = service.client.submit(clip("two_people.mp4"))

@@ -81,7 +81,7 @@ def extract_tracks(
         extractor = _Extractor(clip, config, face_detector, on_frame, on_sampled)
         sampled = extractor.sample()
         if _may_lie_on_its_side([frame for window in sampled for frame in window.frames]):
-            statistics = clip.statistics  # a second look has a budget of its own
+            statistics = clip.statistics  # the search has a budget of its own
             clip.quarter_turns = extractor.find_quarter_turns([window.window for window in sampled])
             clip.statistics = statistics
             if clip.quarter_turns:

@@ -91,20 +91,26 @@ class Timeline:
         self._starts: Integers = np.append(0, 1 + np.flatnonzero(is_back | (steps > _JUMP_SECONDS)))
         """First packet of each segment."""
         self._stops: Integers = np.append(self._starts[1:], len(rows))
-        shown = np.append(np.flatnonzero(is_hidden == 0), len(rows) - 1)
-        self._first_shown: Integers = np.minimum(shown[np.searchsorted(shown, self._starts)], self._stops - 1)
-        """First packet of each segment whose frame a player shows."""
-        self._first_pts: Integers = np.minimum.reduceat(np.where(is_hidden > 0, pts.max(), pts), self._starts)
+        segments = np.repeat(np.arange(len(self._starts)), self._stops - self._starts)
+        order = np.lexsort((pts, segments))
+        self._shown_pts: Integers = pts[order]
+        """Presentation times in order, segment by segment."""
+        is_hidden = is_hidden[order] > 0
+        shown = np.append(np.flatnonzero(~is_hidden), len(rows) - 1)
+        self._first_pts: Integers = self._shown_pts[
+            np.minimum(shown[np.searchsorted(shown, self._starts)], self._stops - 1)
+        ]
+        steps = np.diff(self._shown_pts) * self._time_base
         usual = steps[(steps > 0) & (steps <= _JUMP_SECONDS)]
         self.step_seconds = float(np.median(usual)) if len(usual) else step_seconds
         """Usual distance of two frames."""
         steps = np.append(steps, self.step_seconds)
         steps[self._stops - 1] = self.step_seconds
-        steps[is_hidden > 0] = 0.0
-        self.film_seconds: Seconds = np.append(0.0, np.clip(steps, 0.0, _PAUSE_SECONDS).cumsum())
-        """(N + 1,) amount of film before each packet, and in total. Pauses are left out."""
-        lengths = (self._dts[self._stops - 1] - self._dts[self._first_shown]) * self._time_base + self.step_seconds
-        self._segment_seconds: Seconds = np.append(0.0, lengths.cumsum())
+        steps[steps > _JUMP_SECONDS] = self.step_seconds
+        steps[is_hidden] = 0.0
+        self.film_seconds: Seconds = np.append(0.0, np.minimum(steps, _PAUSE_SECONDS).cumsum())
+        """(N + 1,) amount of film before each frame, and in total. Pauses are left out."""
+        self._segment_seconds: Seconds = np.append(0.0, np.add.reduceat(steps, self._starts).cumsum())
 
     def __len__(self) -> int:
         return len(self._dts)
@@ -129,8 +135,7 @@ class Timeline:
 
     def estimate_pts(self, number: int) -> int:
         """Return the presentation time of a packet if frames were stored in the order of presentation."""
-        segment = self._find_segment(number)
-        return int(self._dts[number] - self._dts[self._first_shown[segment]] + self._first_pts[segment])
+        return int(self._shown_pts[number])
 
     def to_seconds(self, number: int, pts: int) -> float:
         """Return the time of a frame in a player. ``number`` is any packet of its segment."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import av
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.timelines import Recording, join, read_number, record
@@ -44,7 +44,7 @@ recordings = st.builds(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(recording=recordings, container=st.sampled_from(["mp4", "matroska", "mpegts"]))
 def test_frames_of_any_timeline_have_their_times_and_neighbours(
     tmp_path: Path, recording: Recording, container: str
@@ -65,7 +65,8 @@ def test_frames_of_any_timeline_have_their_times_and_neighbours(
         assert max(after - before for before, after in pairwise(edges)) <= 2 * recording.frames / len(numbers) + 8
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(parts=[Recording(24), Recording(138, 1234, ((34, 1233), (1, 8311)), 1000, 2)])
 @given(parts=st.lists(recordings, min_size=2, max_size=3))
 def test_joined_recordings_are_one_film(tmp_path: Path, parts: list[Recording]) -> None:
     path = join(tmp_path / "clip.ts", parts, container="mpegts")
