@@ -69,13 +69,17 @@ class Box:
         """Center of the box, x and y."""
         return self.x + self.width / 2, self.y + self.height / 2
 
-    def iou(self, other: "Box") -> float:
-        """Return the intersection over union with another box, 0 to 1."""
+    def intersect(self, other: "Box") -> float:
+        """Return the area of the intersection with another box, in square pixels."""
         width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
         height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        if width <= 0 or height <= 0:
+        return max(width, 0.0) * max(height, 0.0)
+
+    def iou(self, other: "Box") -> float:
+        """Return the intersection over union with another box, 0 to 1."""
+        intersection = self.intersect(other)
+        if not intersection:
             return 0.0
-        intersection = width * height
         return intersection / (self.width * self.height + other.width * other.height - intersection)
 
     def scale(self, factor: float, *, x: float = 0.0, y: float = 0.0) -> "Box":

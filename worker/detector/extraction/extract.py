@@ -81,9 +81,7 @@ def extract_tracks(
         extractor = _Extractor(clip, config, face_detector, on_frame, on_sampled)
         sampled = extractor.sample()
         if _may_lie_on_its_side([frame for window in sampled for frame in window.frames]):
-            statistics = clip.statistics  # the search has a budget of its own
             clip.quarter_turns = extractor.find_quarter_turns([window.window for window in sampled])
-            clip.statistics = statistics
             if clip.quarter_turns:
                 sampled = extractor.sample()
         tracker = Tracker()
@@ -148,12 +146,13 @@ class _Extractor:
         0: no turn shows them much better than the frames as they are.
         """
         confidences = np.zeros(4)
-        self._clip.statistics = DecodeStatistics()
+        statistics, self._clip.statistics = self._clip.statistics, DecodeStatistics()  # with a budget of its own
         for number, window in enumerate(windows):
             for frame in self._clip.read_window(number, window, 1):
                 for turns in range(4):
                     turned = np.ascontiguousarray(np.rot90(frame.image, -turns))
                     confidences[turns] += sum(face.confidence for face in self._detector.detect_faces(turned))
+        self._clip.statistics = statistics
         best = int(confidences.argmax())
         # Upside down, a face is not found at all, or it is another pose.
         gain = _TURN_GAIN if best % 2 else np.inf
@@ -176,12 +175,12 @@ class _Extractor:
         return parts
 
     def _crop_faces(self, frame: Frame) -> list[FaceCrop]:
-        crops = []
+        crops, clip = [], self._clip.info
         faces = self._search.find_faces(frame)
         self._on_sampled(frame, faces)
         for face in faces:
             crop = make_crop(frame, face, self._config.crop, self._config.faces)
-            box = _move_box(face.box, frame, self._clip.info)
+            box = _move_box(face.box, frame, clip)
             crops.append(replace(crop, face=replace(face, box=box)))
         return crops
 

@@ -113,7 +113,4 @@ def _drop_duplicates(sure: list[Face], small: list[Face]) -> list[Face]:
 
 
 def _overlap(one: Box, other: Box) -> float:
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    smaller = min(one.width * one.height, other.width * other.height)
-    return max(width, 0.0) * max(height, 0.0) / smaller
+    return one.intersect(other) / min(one.width * one.height, other.width * other.height)
