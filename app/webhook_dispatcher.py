@@ -21,7 +21,7 @@ from app.core.logging import configure_logging, make_logger
 from app.core.settings import Settings, require_settings
 from app.core.shutdown import Stop
 from app.db.engine import make_engine, make_sessions
-from app.infra.egress import EgressPolicy, EgressRefusedError, send_request
+from app.infra.egress import EgressPolicy, EgressRefusedError, find_header, send_request
 from app.services import webhook_deliveries
 from app.services.webhook_deliveries import DeliveryRequest, DeliveryResult, RetryPolicy
 
@@ -137,7 +137,7 @@ def deliver(delivery: DeliveryRequest, egress: EgressPolicy, *, timeout: timedel
 
 def _parse_retry_after(response: httpcore.Response, now: datetime) -> timedelta | None:
     """Parse ``Retry-After``, a number of seconds or a date (RFC 9110, 10.2.3)."""
-    value = next((value.decode("latin-1") for name, value in response.headers if name.lower() == b"retry-after"), "")
+    value = find_header(response, b"retry-after").decode("latin-1")
     if value.isdecimal():
         return timedelta(seconds=min(int(value[:6]), 86_400))
     try:

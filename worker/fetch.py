@@ -9,7 +9,7 @@ import httpcore
 from app.core.enums import FailureCode, Phase
 from app.core.errors import AnimatedWebpError, UnsupportedMediaError
 from app.infra.clip_storage import Upload
-from app.infra.egress import EgressPolicy, EgressRefusedError, send_request
+from app.infra.egress import EgressPolicy, EgressRefusedError, find_header, send_request
 from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from worker.detector.types import ClipError
 
@@ -90,18 +90,14 @@ def _check_signature(head: bytes, response: httpcore.Response) -> None:
     except AnimatedWebpError as error:
         raise ClipError(FailureCode.ANIMATED_WEBP, str(error)) from error
     except UnsupportedMediaError as error:
-        kind = _find_header(response, b"content-type").decode("ascii", "replace")[:100] or "a file of unknown type"
+        kind = find_header(response, b"content-type").decode("ascii", "replace")[:100] or "a file of unknown type"
         message = f"The server of the URL sent {kind}, not a supported video file. Give the URL of the clip itself."
         raise ClipError(FailureCode.NOT_A_VIDEO, message) from error
 
 
 def _parse_content_length(response: httpcore.Response) -> int | None:
-    length = _find_header(response, b"content-length")
+    length = find_header(response, b"content-length")
     return int(length) if length.isdigit() else None
-
-
-def _find_header(response: httpcore.Response, wanted: bytes) -> bytes:
-    return next((value for name, value in response.headers if name.lower() == wanted), b"")
 
 
 def _make_too_large_error(max_bytes: int) -> ClipError:

@@ -226,3 +226,8 @@ def send_request(
             method, url, headers=list(all_headers.items()), content=content, extensions={"timeout": limits}
         ) as response:
             yield response
+
+
+def find_header(response: httpcore.Response, wanted: bytes) -> bytes:
+    """Return the value of a header by its name in lower case; empty if there is none."""
+    return next((value for name, value in response.headers if name.lower() == wanted), b"")
