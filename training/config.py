@@ -49,7 +49,9 @@ class AugmentConfig(_Record):
     noise_sigma_max: Positive = 10.0
     """Largest standard deviation of the noise, of 255."""
     compression: Share = 0.5
-    """Probability that a crop is compressed once more; half of these sequences with H.264, all else with JPEG."""
+    """Probability that a crop is compressed once more."""
+    h264: Share = 0.5
+    """Share of the compressed clips that get H.264, which PyAV encodes; the others get JPEG."""
     jpeg_quality_min: Annotated[int, Field(ge=1, le=95)] = 30
     """Lowest JPEG quality."""
     h264_crf_max: Annotated[int, Field(ge=18, le=51)] = 36

@@ -70,14 +70,14 @@ def sample_geometry(config: AugmentConfig, rng: Rng) -> Geometry:
     )
 
 
-def sample_degradation(config: AugmentConfig, rng: Rng, *, frames: int) -> Degradation:
-    """Draw the degradation of a clip; a single crop gets JPEG instead of H.264, which needs neighbouring frames."""
+def sample_degradation(config: AugmentConfig, rng: Rng) -> Degradation:
+    """Draw the degradation of a clip, or of a single crop."""
 
     def happens(probability: float) -> bool:
         return bool(rng.random() < probability)
 
     is_compressed = happens(config.compression)
-    as_video = is_compressed and frames > 1 and happens(0.5)
+    as_video = is_compressed and happens(config.h264)
     return Degradation(
         brightness=float(rng.uniform(-40, 40)) if happens(config.light) else 0.0,
         contrast=float(rng.uniform(0.7, 1.3)) if happens(config.light) else 1.0,
@@ -109,7 +109,7 @@ def degrade(crops: Sequence[Image], degradation: Degradation) -> list[Image]:
 
 def compress_h264(crops: Sequence[Image], *, crf: int) -> list[Image]:
     """Compress and decode crops of even size with H.264 at a constant rate factor."""
-    import av  # noqa: PLC0415 (training on single frames runs without it)
+    import av  # noqa: PLC0415 (training with augment.h264=0 runs without it)
 
     memory = io.BytesIO()
     with av.open(memory, "w", format="matroska") as container:

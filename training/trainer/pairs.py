@@ -94,7 +94,7 @@ class PairSampler:
                 real = self._cut(self._sample_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
             reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
         geometry = sample_geometry(self._config.augment, rng)
-        degradation = sample_degradation(self._config.augment, rng, frames=min(len(real), len(fake)))
+        degradation = sample_degradation(self._config.augment, rng)
 
         def finish(clip: Clip, images: list[Image], label: int) -> Example:
             crop = self._config.detector.crop

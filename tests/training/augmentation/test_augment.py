@@ -76,11 +76,12 @@ def test_noise_differs_per_frame_and_repeats_with_its_seed(crops: list[Image]) -
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
 
 
-def test_single_crops_never_get_video_compression() -> None:
-    rng = np.random.default_rng(0)
-    drawn = [sample_degradation(AugmentConfig(compression=1.0), rng, frames=1) for _ in range(50)]
-    assert all(degradation.h264_crf is None and degradation.jpeg_quality is not None for degradation in drawn)
-    assert any(sample_degradation(AugmentConfig(compression=1.0), rng, frames=8).h264_crf for _ in range(50))
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_compressed_crops_get_either_h264_or_jpeg(share: float) -> None:
+    rng, config = np.random.default_rng(0), AugmentConfig(compression=1.0, h264=share)
+    drawn = [sample_degradation(config, rng) for _ in range(200)]
+    assert all((degradation.h264_crf is None) != (degradation.jpeg_quality is None) for degradation in drawn)
+    assert np.mean([degradation.h264_crf is not None for degradation in drawn]) == pytest.approx(share, abs=0.1)
 
 
 def test_sampled_geometry_stays_within_its_limits() -> None:
