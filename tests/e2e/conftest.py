@@ -24,6 +24,7 @@ from app.db.migrations import migrate
 from app.local.embedded_servers import embedded_postgres, make_valkey, start_valkey, valkey_url
 from app.schemas.jobs import Job
 from tests.conftest import API_KEY
+from tests.support.processes import command_line
 from tests.support.receiver import LOOPBACK
 from tests.support.waiting import wait_until
 
@@ -59,7 +60,7 @@ class Process:
     def decoder(self) -> psutil.Process:
         """Return the child process that decodes clips."""
         children = psutil.Process(self.pid).children(recursive=True)
-        return next(child for child in children if "worker.detector.sandbox.child" in child.cmdline())
+        return next(child for child in children if "worker.detector.sandbox.child" in command_line(child))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from app.core.enums import FailureCode, JobStatus
 from app.local.embedded_servers import start_valkey
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
+from tests.support.processes import command_line
 from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
@@ -110,7 +111,7 @@ def crash_postgres(service: Service) -> None:
     """Kill a backend. The server then ends all others and recovers, as after a power failure."""
     (process_file,) = service.folder.joinpath("postgres").rglob("postmaster.pid")
     server = psutil.Process(int(process_file.read_text().splitlines()[0]))
-    backend = next(child for child in server.children() if "idle" in " ".join(child.cmdline()))
+    backend = next(child for child in server.children() if "idle" in command_line(child))
     backend.kill()
 
 

@@ -14,6 +14,7 @@ import pytest
 from app.client.client import Client
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Process, find_free_port, start
+from tests.support.processes import command_line
 from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
@@ -43,18 +44,20 @@ def connect(environment: dict[str, str]) -> Client:
     return client
 
 
-def family(folder: Path) -> list[psutil.Process]:
-    """Return the processes whose command line or environment contains the folder."""
+def family(folder: Path, *, command: str = "") -> list[psutil.Process]:
+    """Return the processes whose command line or environment contains the folder, and whose command line ``command``.
+
+    A process that ends meanwhile is left out.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and (
-                str(folder) in " ".join(process.cmdline())
-                or str(folder) in process.environ().get("UNMASK_DATA_DIR", "")
-            ):
-                found.append(process)
+            data_dir = process.environ().get("UNMASK_DATA_DIR", "")
         except psutil.Error:
             continue
+        line = command_line(process)
+        if str(folder) in line + data_dir and command in line and process.pid != os.getpid():
+            found.append(process)
     return found
 
 
@@ -93,10 +96,10 @@ def test_serve_twice_is_refused_restart_after_kill_works_and_lost_server_ends_it
     assert "in use" in second.log.read_text()
     stack.popen.kill()
     stack.popen.wait()
-    wait_until(lambda: not [process for process in family(tmp_path) if "app.cli.main" in process.cmdline()], 60)
+    wait_until(lambda: not family(tmp_path, command="app.cli.main"), 60)
     again = serve(environment, tmp_path / "third.log")
     connect(environment).close()
-    next(process for process in family(tmp_path) if "valkey-server" in process.name()).kill()
+    family(tmp_path, command="valkey-server")[0].kill()
     assert again.popen.wait(60) == 1
     assert "The embedded Valkey server has ended" in again.log.read_text()
     assert family(tmp_path) == []
