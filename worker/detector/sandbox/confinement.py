@@ -3,6 +3,7 @@
 Linux: seccomp (libseccomp), Landlock (landlock(7)), resource limits, no_new_privs. Other systems: only the limits.
 """
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -27,7 +28,7 @@ _ALLOWED_SYSCALLS = """
     time timer_create timer_delete timer_settime times uname write writev getitimer setitimer
 """
 ALLOWED_SYSCALLS = frozenset(_ALLOWED_SYSCALLS.split())
-"""System calls that decoding and face detection use. All others are denied with EPERM.
+"""System calls that decoding and face detection use. All others are denied with EPERM and logged by the kernel.
 
 Record again after an upgrade of PyAV, MediaPipe, OpenCV or Python: ``python -m tests.tools.record_syscalls`` decodes
 each clip of the tests under strace and prints the calls that are missing here. Calls that only read the state of this
@@ -36,6 +37,8 @@ process, and successors of listed calls, are listed although this machine does n
 
 _CLONE_THREAD = 0x10000
 _PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_GET_NAME, _PR_SET_NO_NEW_PRIVS = 1, 15, 16, 38
+_PR_SET_VMA = 0x53564D41
+"""Option of prctl that names own memory; MediaPipe does so for each thread."""
 _FCNTL_COMMANDS = (fcntl.F_GETFD, fcntl.F_SETFD, fcntl.F_GETFL, fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC)
 """Harmless commands. F_SETFL, F_SETOWN and F_SETSIG together send a signal to any process of the user."""
 _TCGETS = 0x5401
@@ -111,6 +114,8 @@ def _allow_syscalls() -> None:
     import pyseccomp  # noqa: PLC0415
 
     rules = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
+    with contextlib.suppress(OSError):  # kernels before 4.14 cannot log
+        rules.set_attr(pyseccomp.Attr.CTL_LOG, 1)
     architecture = pyseccomp.system_arch()
     for name in sorted(ALLOWED_SYSCALLS):
         if pyseccomp.resolve_syscall(architecture, name) >= 0:  # not each processor has each call
@@ -118,7 +123,7 @@ def _allow_syscalls() -> None:
     for command in _FCNTL_COMMANDS:
         rules.add_rule(pyseccomp.ALLOW, "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, command))
     rules.add_rule(pyseccomp.ALLOW, "ioctl", pyseccomp.Arg(1, pyseccomp.EQ, _TCGETS))
-    for option in (_PR_SET_NAME, _PR_GET_NAME):
+    for option in (_PR_SET_NAME, _PR_GET_NAME, _PR_SET_VMA):
         rules.add_rule(pyseccomp.ALLOW, "prctl", pyseccomp.Arg(0, pyseccomp.EQ, option))
     # Threads are needed, processes are not. seccomp cannot read the flags of clone3; without it libc uses clone.
     rules.add_rule(pyseccomp.ALLOW, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD))

@@ -78,6 +78,20 @@ def test_each_system_call_that_is_not_on_the_list_is_denied() -> None:
     assert len(errors) > 250
 
 
+_LOGS = """
+import pyseccomp
+from worker.detector.sandbox import confinement
+pyseccomp.SyscallFilter.load = lambda rules: print(rules.get_attr(pyseccomp.Attr.CTL_LOG))
+confinement.confine(memory_max_bytes=2**31, readable=[])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="seccomp exists only on Linux")
+def test_denied_system_calls_are_logged_by_the_kernel() -> None:
+    done = subprocess.run([sys.executable, "-c", _LOGS], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
 _SIGNAL_PARENT = """
 import fcntl, os, signal
 from worker.detector.sandbox import confinement
