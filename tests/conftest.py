@@ -103,13 +103,17 @@ def api(settings: Settings, sessions: sessionmaker[Session]) -> Iterator[TestCli
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a function that renders the clip of a name once."""
-    folder = tmp_path_factory.mktemp("rendered")
+    """Return a function that renders the clip of a name once, for all processes of the run."""
+    unfinished = tmp_path_factory.mktemp("rendered")
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    folder = unfinished.parent.parent / "rendered" if is_worker else unfinished / "done"
+    folder.mkdir(exist_ok=True)
 
     def find_or_render(name: str) -> Path:
         path = folder / name
         if not path.exists():
-            RENDERERS[name](path)
+            RENDERERS[name](unfinished / name)
+            (unfinished / name).replace(path)  # atomic: another process may read it
         return path
 
     return find_or_render
@@ -175,7 +179,10 @@ def deliver(webhook_settings: Settings, sessions: Sessions) -> Deliver:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the commands of the documents that no test runs, with the reasons."""
+    """After the tests of the documents, print the commands that they do not run, with the reasons."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    if not any("test_documents" in getattr(report, "nodeid", "") for report in reports):
+        return
     terminalreporter.section("commands of the documents that are not run")
     for pattern, reason in NOT_RUN.items():
         terminalreporter.write_line(f"{pattern}: {reason} ({', '.join(find_not_run(pattern))})")
