@@ -63,8 +63,12 @@ class BlendConfig(_Record):
 
     share: Share = 0.45
     """Share of the pairs whose fake is a pseudo-fake."""
+    generator: Share = 0.0
+    """Share of the pseudo-fakes whose face went through a generator; needs ``data.generator``."""
+    whole: Share = 0.15
+    """Share of those without a mask: the whole crop is generated."""
     swap: Share = 0.2
-    """Share of the pseudo-fakes that swap in the face of another person, warped and colour-matched."""
+    """Share of the other pseudo-fakes that swap in the face of another person, warped and colour-matched."""
     regions: dict[str, Positive] = {
         "face": 0.45, "inner": 0.15, "lower": 0.1, "mouth": 0.1, "eyes": 0.1, "ellipse": 0.1
     }  # fmt: skip
@@ -78,6 +82,8 @@ class DataConfig(_Record):
     """Manifest of ``extract``, or a list of shards."""
     landmarks: Path | None = None
     """File that ``landmarks`` wrote; without it masks are drawn from the face box."""
+    generator: Path | None = None
+    """Folder of reconstructions that ``generate`` wrote, for ``blend.generator``."""
     weights: dict[str, Positive] = {}
     """Relative frequency of pairs per data set; 1 if it is not named. Both sides of a pair share their data set."""
     own_original: Share = 1.0
@@ -129,6 +135,25 @@ class StageConfig(_Record):
     """Validations without a better F1 or AUC after which the stage ends."""
 
 
+class FrameStageConfig(StageConfig):
+    """Settings of the first stage."""
+
+    consistency_weight: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the squared difference of the logits of two views of a crop, with other geometry and degradation. With
+    it, a batch has both views of half as many pairs."""
+
+    @model_validator(mode="after")
+    def _has_pairs_of_views(self) -> Self:
+        if self.consistency_weight and self.batch_pairs % 2:
+            raise ValueError("with consistency_weight, batch_pairs is even")
+        return self
+
+    @property
+    def views(self) -> int:
+        """Number of views of each image in a batch."""
+        return 2 if self.consistency_weight else 1
+
+
 class SequenceConfig(_Record):
     """Sampling of sequences in the second stage."""
 
@@ -162,7 +187,7 @@ class TrainConfig(_Record):
     """Configuration of the detector, saved with the weights."""
     augment: AugmentConfig = AugmentConfig()
     blend: BlendConfig = BlendConfig()
-    frames: StageConfig | None = StageConfig()
+    frames: FrameStageConfig | None = FrameStageConfig()
     """First stage: backbone and frame logits. None: only sequences are trained."""
     sequences: StageConfig | None = StageConfig(steps=1500, batch_pairs=4, head_factor=1.0)
     """Second stage: the Transformer. None: the logit of a clip is the mean of its frame logits."""
@@ -181,6 +206,8 @@ class TrainConfig(_Record):
     def _has_a_stage(self) -> Self:
         if self.frames is None and self.sequences is None:
             raise ValueError("'frames' and 'sequences' are both null: there is nothing to train")
+        if self.blend.generator and self.data.generator is None:
+            raise ValueError("blend.generator needs data.generator: run 'python -m training generate'")
         return self
 
 

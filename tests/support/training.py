@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from tests.support.models import TINY
-from training.config import DataConfig, SequenceConfig, StageConfig, TrainConfig
+from training.config import DataConfig, FrameStageConfig, SequenceConfig, StageConfig, TrainConfig
 from training.data.manifest import CropRow
 
 CONFIGS = Path(__file__).parents[2] / "training" / "configs"
@@ -22,7 +22,7 @@ def make_config(manifest: Path) -> TrainConfig:
     return TrainConfig(
         data=DataConfig(manifest=manifest),
         detector=TINY,
-        frames=StageConfig(steps=6, batch_pairs=4, evaluate_every=3, learning_rate=1e-3, warmup_steps=1),
+        frames=FrameStageConfig(steps=6, batch_pairs=4, evaluate_every=3, learning_rate=1e-3, warmup_steps=1),
         sequences=StageConfig(steps=4, batch_pairs=2, evaluate_every=2, warmup_steps=1),
         sequence=SequenceConfig(cached_pairs=4),
         initial="random",

@@ -21,6 +21,8 @@ _MASK_SCALE = 1.4
 """Side of the mask, in widths of the face box."""
 _FIELD_PX = 6
 """Side of the grid of random displacements that deform a mask."""
+_WHOLE_INSET_PX = 2
+"""Distance of the region "whole" from the sides of the mask, for its soft edge."""
 _WARP_POINTS = 33
 """Side of the grid on which a warp is computed before interpolation."""
 _SHAPES_WITHOUT_LANDMARKS = {
@@ -41,13 +43,15 @@ class FaceImage:
     image: Image
     face: Face
     points: Floats | None
+    generated: Image | None = None
+    """The image with a face that went through a generator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blend:
     """Parameters of a pseudo-fake. Lengths are in widths of the face."""
 
-    kind: Literal["self", "swap"]
+    kind: Literal["self", "swap", "generator"]
     region: str
     grow: float
     bend: float
@@ -67,10 +71,10 @@ class Blend:
 
 def sample_blend(config: BlendConfig, rng: Rng) -> Blend:
     """Draw the blend of a clip."""
-    names = list(config.regions)
-    shares = np.array([config.regions[name] for name in names])
+    if rng.random() < config.generator:
+        return _sample_generator_blend(config, rng)
     is_swap = bool(rng.random() < config.swap)
-    region = "face" if is_swap and rng.random() < 0.6 else names[rng.choice(len(names), p=shares / shares.sum())]
+    region = "face" if is_swap and rng.random() < 0.6 else _sample_region(config, rng)
     return Blend(
         kind="swap" if is_swap else "self",
         region=region,
@@ -89,13 +93,40 @@ def sample_blend(config: BlendConfig, rng: Rng) -> Blend:
     )
 
 
+def _sample_generator_blend(config: BlendConfig, rng: Rng) -> Blend:
+    """Draw a blend of a face that went through a generator: in its place, often unchanged and opaque."""
+    return Blend(
+        kind="generator",
+        region="whole" if rng.random() < config.whole else _sample_region(config, rng),
+        grow=float(rng.uniform(0.85, 1.15)),
+        bend=float(rng.uniform(0.0, 0.06)),
+        feather=float(rng.choice([0.01, 0.02, 0.04, 0.07]) * rng.uniform(0.7, 1.4)),
+        opacity=1.0 if rng.random() < 0.7 else float(rng.uniform(0.6, 1.0)),
+        shift=(0.0, 0.0),
+        scale=1.0,
+        rotation_degrees=0.0,
+        change=_sample_change(rng) if rng.random() < 0.4 else Degradation(),
+        changes_source=True,
+        sharpen=float(rng.uniform(0.3, 1.2)) if rng.random() < 0.2 else 0.0,
+        match_colours=float(rng.choice([0.0, 0.8])),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def _sample_region(config: BlendConfig, rng: Rng) -> str:
+    names = list(config.regions)
+    shares = np.array([config.regions[name] for name in names])
+    return names[rng.choice(len(names), p=shares / shares.sum())]
+
+
 def blend_clip(
     targets: Sequence[FaceImage], donors: Sequence[FaceImage], blend: Blend
 ) -> tuple[list[Image], list[Image]]:
     """Make a pseudo-fake of a clip, and the real clip of the pair.
 
     Args:
-        targets: Frames of a real clip.
+        targets: Frames of a real clip. A blend with a generator needs all of them ``generated``, else it becomes a
+            self-blend.
         donors: Frames of another person, all with landmarks, for a swap. Without donors a swap becomes a self-blend.
         blend: Parameters of the pseudo-fake.
 
@@ -105,6 +136,8 @@ def blend_clip(
     """
     if blend.kind == "swap" and not (donors and all(face_image.points is not None for face_image in targets)):
         blend = replace(blend, kind="self")
+    if blend.kind == "generator" and any(target.generated is None for target in targets):
+        blend = replace(blend, kind="self", region="face" if blend.region == "whole" else blend.region)
     rng = np.random.default_rng(blend.seed)
     fields = [rng.standard_normal((_FIELD_PX, _FIELD_PX, 2)).astype(np.float32) for _ in range(2)]
     reals, fakes = [], []
@@ -151,8 +184,11 @@ def _jitter(blend: Blend, rng: Rng) -> Blend:
 
 def _blend_frame(target: FaceImage, donor: FaceImage | None, blend: Blend, field: Floats) -> tuple[Image, Image]:
     real, source = target.image, target.image
+    if blend.kind == "generator":
+        assert target.generated is not None
+        source = target.generated
     if donor is not None:
-        source = _warp(donor, target)
+        source = warp_face(donor, target)
     changed = _sharpen(degrade([source if blend.changes_source else real], blend.change)[0], blend.sharpen)
     if blend.changes_source:
         source = changed
@@ -183,7 +219,9 @@ def _render_mask(target: FaceImage, blend: Blend, field: Floats) -> Image:
     small = np.zeros((_MASK_PX, _MASK_PX), np.uint8)
     unit = _MASK_PX / side
     points = None if target.points is None or blend.region == "ellipse" else (target.points - corner) * unit
-    if points is None:
+    if blend.region == "whole":
+        small[_WHOLE_INSET_PX:-_WHOLE_INSET_PX, _WHOLE_INSET_PX:-_WHOLE_INSET_PX] = 255
+    elif points is None:
         x, y, half_width, half_height = np.multiply(_SHAPES_WITHOUT_LANDMARKS[blend.region], box.width)
         middle = (np.array([box.x + x, box.y + y]) - corner) * unit
         axes = np.multiply([half_width, half_height], blend.grow * unit)
@@ -223,8 +261,11 @@ def _points_below(chosen: Floats, limit: Floats, points: Floats) -> Floats:
     return kept if len(kept) >= 3 else chosen
 
 
-def _warp(donor: FaceImage, target: FaceImage) -> Image:
-    """Warp the donor's face to the shape of the target's, by a thin-plate spline of landmarks (Bookstein, 1989)."""
+def warp_face(donor: FaceImage, target: FaceImage) -> Image:
+    """Warp a donor's face to the shape of the target's, by a thin-plate spline of landmarks (Bookstein, 1989).
+
+    Both need landmarks. Returns an image of the size of the target's.
+    """
     assert donor.points is not None
     assert target.points is not None
     ends, starts = target.points[::4].astype(np.float64), donor.points[::4].astype(np.float64)

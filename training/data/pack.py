@@ -4,7 +4,6 @@ Faces are scaled down to about the size of the crops, and stored as WebP in zip 
 """
 
 import hashlib
-import zipfile
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,15 +25,13 @@ from training.data.manifest import (
     sequences_of,
     write_rows,
 )
+from training.data.shards import ENTRY_BYTES, ShardWriter
 from training.data.splits import hold_out, keep_data_sets, rows_of_part
 from training.errors import TrainingError
 from worker.detector.types import Box, Floats, Image
 
 LANDMARKS_NAME = "landmarks.npz"
 CONFIG_NAME = "config.json"
-_SHARD_BYTES = 8 * 2**20
-_ENTRY_BYTES = 100
-"""Size of the headers of an image in a zip file."""
 
 
 class PackError(TrainingError):
@@ -91,13 +88,13 @@ def pack_dataset(config: TrainConfig, out: Path, options: PackOptions) -> dict[s
     out.mkdir(parents=True)
     store = ImageStore(config.data.manifest.parent)
     landmarks = load_landmarks(config.data.landmarks) if config.data.landmarks else {}
-    shards = _ShardWriter(out)
+    shards = ShardWriter(out, "faces")
     rows: list[CropRow] = []
     packed_landmarks: dict[str, Floats] = {}
     groups = list(_choose_groups(config, options))
     for group in show_progress(groups, "groups"):
         packed = [_pack_image(row, store, options) for row in group]
-        if shards.size_bytes + sum(len(image.content) + _ENTRY_BYTES for image in packed) > options.max_bytes:
+        if shards.size_bytes + sum(len(image.content) + ENTRY_BYTES for image in packed) > options.max_bytes:
             break
         for row, image in zip(group, packed, strict=True):
             path = shards.add(image.content)
@@ -182,33 +179,3 @@ def _pack_image(row: CropRow, store: ImageStore, options: PackOptions) -> _Packe
         corner=(left / width, top / width),
         scale=width / unit,
     )
-
-
-class _ShardWriter:
-    """Writer of uncompressed zip files of about equal size."""
-
-    def __init__(self, out: Path) -> None:
-        self._out = out
-        self._images = self._shards = self._shard_bytes = 0
-        self._file: zipfile.ZipFile | None = None
-        self.size_bytes = 0
-
-    def add(self, content: bytes) -> str:
-        """Store an image; return its path for the manifest."""
-        if self._file is None or self._shard_bytes >= _SHARD_BYTES:
-            self.close()
-            self._file = zipfile.ZipFile(self._out / f"faces-{self._shards:02}.zip", "w")
-            self._shards += 1
-            self._shard_bytes = 0
-        name = f"{self._images:06}.webp"
-        self._file.writestr(name, content)
-        self._images += 1
-        self._shard_bytes += len(content) + _ENTRY_BYTES
-        self.size_bytes += len(content) + _ENTRY_BYTES
-        return f"faces-{self._shards - 1:02}.zip/{name}"
-
-    def close(self) -> None:
-        """Close the open shard."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None

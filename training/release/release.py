@@ -43,20 +43,12 @@ class ReleaseError(TrainingError):
 
 
 def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, initial_weights: str) -> Manifest:
-    """Write a trained model: weights in half precision, their graph, and the manifest.
-
-    The network has the rounded weights afterwards.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    classifier.cpu().eval()
-    save_weights(classifier, folder / WEIGHTS_NAME, half=True)
-    load_weights(classifier, folder / WEIGHTS_NAME)
-    export_onnx(classifier, config.detector, folder)
+    """Write a trained model, as ``write_model``."""
     manifest = Manifest(
         name=config.name,
         version="0",
         trained=True,
-        files={name: sha256_of(folder / name) for name in (WEIGHTS_NAME, GRAPH_NAME)},
+        files={},
         detector=config.detector,
         provenance=Provenance(
             code_version=_code_version(),
@@ -66,6 +58,21 @@ def save_model(folder: Path, classifier: Classifier, config: TrainConfig, *, ini
             config=_describe(config),
         ),
     )
+    return write_model(folder, classifier, manifest)
+
+
+def write_model(folder: Path, classifier: Classifier, manifest: Manifest) -> Manifest:
+    """Write weights in half precision, their graph, and a manifest with their hashes, which is returned.
+
+    The network has the rounded weights afterwards.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier.cpu().eval()
+    save_weights(classifier, folder / WEIGHTS_NAME, half=True)
+    load_weights(classifier, folder / WEIGHTS_NAME)
+    export_onnx(classifier, manifest.detector, folder)
+    files = {name: sha256_of(folder / name) for name in (WEIGHTS_NAME, GRAPH_NAME)}
+    manifest = manifest.model_copy(update={"version": "0", "files": files, "metrics": {}})
     write_manifest(folder, manifest)
     return manifest
 
@@ -145,7 +152,8 @@ def compare_engines(model: Path, manifest: Manifest) -> float:
 def _describe(config: TrainConfig) -> dict[str, Any]:
     """Return the configuration as JSON, with file names instead of the paths of this machine."""
     described: dict[str, Any] = json.loads(config.model_dump_json())
-    for part, key in ((described["data"], "manifest"), (described["data"], "landmarks"), (described, "initial")):
+    data = described["data"]
+    for part, key in ((data, "manifest"), (data, "landmarks"), (data, "generator"), (described, "initial")):
         part[key] = part[key] and Path(part[key]).name
     return described
 

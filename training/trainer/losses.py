@@ -23,11 +23,14 @@ class FrameLoss(nn.Module):
         self._features = torch.compile(model.features) if config.compile else model.features
 
     def forward(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Return loss and accuracy of crops (B, 3, S, S) with labels (B,), a real and then its fake."""
+        """Return loss and accuracy of crops (B, 3, S, S) with labels (B,), as ``FrameBatches`` orders them."""
         crops, labels = batch
         crops = crops.to(self._device.torch, memory_format=torch.channels_last, non_blocking=True)
         logits = self._model.frame_head(self._features(crops)).squeeze(-1)
-        return compute_pair_loss(logits, labels.to(self._device.torch), self._config)
+        loss, accuracy = compute_pair_loss(logits, labels.to(self._device.torch), self._config)
+        if self._config.consistency_weight:
+            loss = loss + self._config.consistency_weight * compute_consistency_loss(logits)
+        return loss, accuracy
 
 
 class SequenceLoss(nn.Module):
@@ -67,3 +70,9 @@ def compute_pair_loss(logits: Tensor, labels: Tensor, config: StageConfig) -> tu
     if config.ranking_weight:
         loss = loss + config.ranking_weight * softplus(logits[0::2] - logits[1::2]).mean()
     return loss, ((logits > 0) == (labels > 0.5)).float().mean()
+
+
+def compute_consistency_loss(logits: Tensor) -> Tensor:
+    """Return the mean squared difference of the logits (B,) of two views: real, fake, and again real, fake."""
+    first, second = logits.reshape(-1, 2, 2).unbind(1)
+    return (first - second).square().mean()

@@ -13,7 +13,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from training.augmentation.augment import Rng, degrade, sample_degradation, sample_geometry
+from training.augmentation.donors import DonorSampler
 from training.augmentation.pseudo_fakes import FaceImage, blend_clip, sample_blend
+from training.augmentation.reconstructions import Reconstructions
 from training.config import SequenceConfig, TrainConfig
 from training.data.images import Clip, ImageStore, face_of
 from training.data.landmarks import load_landmarks
@@ -58,6 +60,9 @@ class PairSampler:
             self._clips[first.dataset, first.label].append(clip)
             if first.label == 0:
                 self._originals[first.dataset, first.group].append(clip)
+        reals = [clip for (_, label), clips in self._clips.items() if label == 0 for clip in clips]
+        self._donors = DonorSampler(reals, self._landmarks)
+        self._reconstructions = Reconstructions(config.data.generator) if config.data.generator else None
         self._long: dict[tuple[str, int, int], list[Clip]] = {}
         names = sorted({name for name, _ in self._clips})
         self._with_reals = [name for name in names if (name, 0) in self._clips]
@@ -65,13 +70,17 @@ class PairSampler:
         if not self._with_reals:
             raise ManifestError("There is no real face in split 'train'. Add real clips to it.")
 
-    def sample(self, rng: Rng, *, frames_min: int, frames_max: int) -> tuple[Example, Example]:
+    def sample(self, rng: Rng, *, frames_min: int, frames_max: int, views: int = 1) -> list[Example]:
         """Draw a real and a fake of one data set with equal rotation, mirroring and degradation.
 
         Args:
             rng: Source of all random numbers.
             frames_min: Clips with fewer frames are not drawn; with 1, single frames of all clips are.
             frames_max: Longer clips are cut at random.
+            views: Number of times that the pair is returned, each with other rotation, mirroring and degradation.
+
+        Returns:
+            For each view a real and its fake.
         """
         is_blend = not self._with_both or rng.random() < self._config.blend.share
         if is_blend:
@@ -79,9 +88,12 @@ class PairSampler:
             real = self._sample_clip(dataset, 0, rng, frames_min)
             real = self._cut(real, rng, frames_min, frames_max)
             fake = real
-            donor = self._sample_donor(dataset, real, rng)
+            blend = sample_blend(self._config.blend, rng)
+            donor = self._donors.sample(real[0], rng) if blend.kind == "swap" else None
             reals, fakes = blend_clip(
-                self._face_images(real), self._face_images(donor), sample_blend(self._config.blend, rng)
+                self._face_images(real, rng if blend.kind == "generator" else None),
+                self._face_images([donor] if donor else []),
+                blend,
             )
         else:
             dataset = self._sample_dataset(self._with_both, rng, frames_min)
@@ -93,19 +105,18 @@ class PairSampler:
             else:
                 real = self._cut(self._sample_clip(dataset, 0, rng, frames_min), rng, frames_min, frames_max)
             reals, fakes = ([self._store.read(row.path) for row in clip] for clip in (real, fake))
-        geometry = sample_geometry(self._config.augment, rng)
-        degradation = sample_degradation(self._config.augment, rng)
-
-        def finish(clip: Clip, images: list[Image], label: int) -> Example:
-            crop = self._config.detector.crop
-            crops = [
-                geometry.finish(crop_face(image, geometry.move(face_of(row, image)), crop))
-                for row, image in zip(clip, images, strict=True)
-            ]
-            times = np.array([row.pts_seconds for row in clip], np.float32)
-            return Example(np.stack(degrade(crops, degradation)), times, label)
-
-        return finish(real, reals, 0), finish(fake, fakes, 1)
+        examples = []
+        for _ in range(views):
+            geometry = sample_geometry(self._config.augment, rng)
+            degradation = sample_degradation(self._config.augment, rng)
+            for label, clip, images in ((0, real, reals), (1, fake, fakes)):
+                crops = [
+                    geometry.finish(crop_face(image, geometry.move(face_of(row, image)), self._config.detector.crop))
+                    for row, image in zip(clip, images, strict=True)
+                ]
+                times = np.array([row.pts_seconds for row in clip], np.float32)
+                examples.append(Example(np.stack(degrade(crops, degradation)), times, label))
+        return examples
 
     def _sample_dataset(self, names: Sequence[str], rng: Rng, frames_min: int) -> str:
         labels = (0,) if names is self._with_reals else (0, 1)
@@ -133,36 +144,17 @@ class PairSampler:
         start = int(rng.integers(len(clip) - count + 1))
         return clip[start : start + count]
 
-    def _sample_donor(self, dataset: str, target: Clip, rng: Rng) -> Clip:
-        """Return the frame of another person with the most similar face shape, of a few; empty without landmarks."""
-        target_shape = self._normalised_shape(target[0])
-        if target_shape is None:
-            return []
-        best, best_distance = [], np.inf
-        for _ in range(6):
-            clips = self._clips[dataset, 0]
-            row = (clip := clips[rng.integers(len(clips))])[rng.integers(len(clip))]
-            shape = self._normalised_shape(row)
-            if shape is None or row.group == target[0].group or (row.person and row.person == target[0].person):
-                continue
-            if (distance := float(np.square(shape - target_shape).sum())) < best_distance:
-                best, best_distance = [row], distance
-        return best
-
-    def _normalised_shape(self, row: CropRow) -> Floats | None:
-        """Return the landmarks, centred and with norm 1; None if the row has none."""
-        points = self._landmarks.get(row.path)
-        if points is None:
-            return None
-        shape: Floats = points - points.mean(0)
-        return shape / np.float32(np.linalg.norm(shape))
-
-    def _face_images(self, clip: Clip) -> list[FaceImage]:
+    def _face_images(self, clip: Clip, rng: Rng | None = None) -> list[FaceImage]:
+        """Return the images of a clip; with ``rng``, also the reconstructions of a random setting, if it has any."""
+        setting = self._reconstructions.sample_setting(clip, rng) if self._reconstructions and rng else None
         face_images = []
         for row in clip:
             image, points = self._store.read(row.path), self._landmarks.get(row.path)
             in_pixels = None if points is None else points * np.float32(image.shape[1])
-            face_images.append(FaceImage(image, face_of(row, image), in_pixels))
+            generated = None
+            if self._reconstructions and setting is not None:
+                generated = self._reconstructions.paste(image, row.path, setting)
+            face_images.append(FaceImage(image, face_of(row, image), in_pixels, generated))
         return face_images
 
 
@@ -175,15 +167,20 @@ def _cut_like(clip: Clip, other: Clip) -> Clip:
 
 
 class FrameBatches(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of single crops by number: normalised crops (B, 3, S, S) and labels (B,)."""
+    """Batches of single crops by number: normalised crops (B, 3, S, S) and labels (B,).
+
+    Real and fake alternate. With two views, the pair of the second view follows that of the first.
+    """
 
     def __init__(self, pairs: PairSampler, config: TrainConfig, *, batch_pairs: int, rank: int = 0) -> None:
         self._pairs, self._config, self._batch_pairs, self._rank = pairs, config, batch_pairs, rank
+        self._views = config.frames.views if config.frames else 1
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self._config.seed, 1, step, self._rank))
-        drawn = [self._pairs.sample(rng, frames_min=1, frames_max=1) for _ in range(self._batch_pairs)]
-        examples = [example for pair in drawn for example in pair]
+        examples: list[Example] = []
+        for _ in range(self._batch_pairs // self._views):
+            examples += self._pairs.sample(rng, frames_min=1, frames_max=1, views=self._views)
         crops = normalise(np.concatenate([example.crops for example in examples]), self._config.detector.crop)
         return torch.from_numpy(crops), torch.tensor([float(example.label) for example in examples])
 
@@ -198,7 +195,7 @@ class SequenceBatches(Dataset[list[Example]]):
         rng = np.random.default_rng((self._config.seed, 2, step, self._rank))
         return [example for _ in range(self._batch_pairs) for example in self._sample(self._config.sequence, rng)]
 
-    def _sample(self, sequence: SequenceConfig, rng: Rng) -> tuple[Example, Example]:
+    def _sample(self, sequence: SequenceConfig, rng: Rng) -> list[Example]:
         if rng.random() < sequence.single_share:
             return self._pairs.sample(rng, frames_min=1, frames_max=1)
         return self._pairs.sample(rng, frames_min=sequence.frames_min, frames_max=sequence.frames_max)

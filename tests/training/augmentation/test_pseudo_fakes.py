@@ -1,5 +1,6 @@
 """Pseudo-fakes: changed inside of a mask, equal outside, with small changes over a clip."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_swap_without_donor_becomes_a_self_blend() -> None:
     assert np.abs(fake.astype(int) - target.image).max() > 10
 
 
+@pytest.mark.parametrize("region", ["face", "whole"])
+def test_generated_face_is_blended_into_its_region(region: str) -> None:
+    (target,) = make_clip()
+    generated = replace(target, generated=255 - target.image)
+    blend = make_blend(kind="generator", region=region, shift=(0.0, 0.0), scale=1.0, rotation_degrees=0.0,
+                       change=Degradation())  # fmt: skip
+    (real,), (fake,) = blend_clip([generated], [], blend)
+    assert np.array_equal(real, target.image)
+    middle = slice(230, 250), slice(310, 330)
+    assert np.abs(fake[middle].astype(int) - (255 - target.image[middle])).max() <= 1
+    assert np.array_equal(fake[:, :100], real[:, :100])
+    beside_the_face = fake[300, 200].astype(int) - real[300, 200]
+    assert beside_the_face.any() == (region == "whole")
+
+
+def test_clip_without_generated_face_becomes_a_self_blend() -> None:
+    (target,) = make_clip()
+    _, (fake,) = blend_clip([target], [], make_blend(kind="generator", region="whole"))
+    assert np.abs(fake.astype(int) - target.image).max() > 10
+    assert np.array_equal(fake[300, 200], target.image[300, 200])
+
+
 def test_matched_colours_are_closer_to_the_covered_area() -> None:
     (target,) = make_clip()
     results = [
@@ -120,3 +143,6 @@ def test_sample_blend_draws_every_kind_and_region() -> None:
     drawn = [sample_blend(BlendConfig(), rng) for _ in range(400)]
     assert {blend.kind for blend in drawn} == {"self", "swap"}
     assert {blend.region for blend in drawn} == set(BlendConfig().regions)
+    generated = [sample_blend(BlendConfig(generator=1.0, whole=0.5), rng) for _ in range(100)]
+    assert {blend.kind for blend in generated} == {"generator"}
+    assert 30 < sum(blend.region == "whole" for blend in generated) < 70

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import AugmentConfig, BlendConfig, DataConfig, TrainConfig
+from training.config import AugmentConfig, BlendConfig, DataConfig, FrameStageConfig, TrainConfig
 from training.data.images import ImageStore
 from training.data.manifest import CropRow, ManifestError
 from training.trainer.pairs import FrameBatches, PairSampler, SequenceBatches, pad
@@ -85,6 +85,27 @@ def test_batch_depends_only_on_number_and_rank(rows: list[CropRow], tmp_path: Pa
     assert not torch.equal(crops, other)
     ranks = [FrameBatches(pairs, config, batch_pairs=2, rank=rank)[7][0] for rank in (0, 1)]
     assert not torch.equal(*ranks)
+
+
+def test_second_view_is_the_same_pair_with_other_augmentations(rows: list[CropRow], tmp_path: Path) -> None:
+    pairs, rng = (
+        make_pairs(rows, tmp_path, share=0.0, augment=AugmentConfig(light=0, noise=1.0)),
+        np.random.default_rng(0),
+    )
+    examples = pairs.sample(rng, frames_min=1, frames_max=1, views=2)
+    assert [example.label for example in examples] == [0, 1, 0, 1]
+    assert [shade_of(example.crops) for example in examples[:2]] == [
+        shade_of(example.crops) for example in examples[2:]
+    ]
+    assert not np.array_equal(examples[0].crops, examples[2].crops)
+
+
+def test_batch_with_consistency_has_the_same_number_of_crops(rows: list[CropRow], tmp_path: Path) -> None:
+    frames = FrameStageConfig(batch_pairs=4, consistency_weight=0.1)
+    config = TrainConfig(data=DataConfig(manifest=tmp_path / "m.csv"), frames=frames)
+    crops, labels = FrameBatches(PairSampler(rows, ImageStore(tmp_path), config), config, batch_pairs=4)[0]
+    assert len(crops) == 8
+    assert labels.tolist() == [0, 1] * 4
 
 
 def test_sequences_have_the_configured_length_or_are_single(rows: list[CropRow], tmp_path: Path) -> None:

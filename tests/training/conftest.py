@@ -1,4 +1,4 @@
-"""Fixtures for tests of the trainer."""
+"""Fixtures for tests of the training."""
 
 from pathlib import Path
 
