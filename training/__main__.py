@@ -172,6 +172,7 @@ def calibrate(
         Path | None,
         typer.Option(help="Real videos of other sources: path,label[,dataset,group]. Thresholds hold on them too."),
     ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Data sets of the manifest that are not used.")] = None,
     suspicious: Annotated[float, typer.Option(help="False-positive rate of SUSPICIOUS.")] = 0.05,
     manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
     processes: Processes = _CORES,
@@ -179,7 +180,8 @@ def calibrate(
     """Set temperature, bias, thresholds and the weight of the Transformer, on the calibration part of 'val'."""
     from training.evaluation.calibrate import Targets, calibrate_model
 
-    done = calibrate_model(model, manifest, clips, Targets(suspicious, manipulated), processes=processes)
+    targets = Targets(suspicious, manipulated)
+    done = calibrate_model(model, manifest, clips, targets, without=without or (), processes=processes)
     if aucs := done.correction_aucs:
         typer.echo(f"Sequences: AUC {aucs[0]:.3f} with the Transformer, {aucs[1]:.3f} by the mean; the better is used.")
     if done.real_sequences * manipulated < 1:

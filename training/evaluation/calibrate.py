@@ -16,14 +16,14 @@ from training.data.images import ImageStore
 from training.data.manifest import is_one_of, load_crop_manifest
 from training.data.splits import rows_of_part
 from training.errors import TrainingError
-from training.evaluation.evaluate import left_out_patterns
+from training.evaluation.evaluate import left_out_patterns, predict_variant
 from training.evaluation.predict import (
     LabelledFile,
     Prediction,
     load_labelled_files,
-    predict_clips,
     predict_crops,
 )
+from training.evaluation.robustness import DEGRADATIONS, UPLOADED_CROPS, UPLOADS
 from training.release.release import with_scoring, write_manifest
 from worker.detector.config import OperatingPoint, ScoringConfig
 from worker.detector.model.engine import make_engine
@@ -68,17 +68,19 @@ class CalibrationResult:
 
 
 def calibrate_model(
-    model: Path, manifest: Path, clips: Path | None, targets: Targets, *, processes: int
+    model: Path, manifest: Path, clips: Path | None, targets: Targets, *, without: Sequence[str] = (), processes: int
 ) -> CalibrationResult:
     """Fit the scoring of a model on the calibration part of 'val', and write it into the model's manifest.
 
-    The correction by the Transformer is switched off if the mean of the frame logits has the higher AUC.
+    All data are used as they are, and re-encoded and scaled down as uploads of users. The correction by the Transformer
+    is switched off if the mean of the frame logits has the higher AUC.
 
     Args:
         model: Directory of the model; its ``manifest.json`` is replaced.
         manifest: Manifest of crops, or a list of shards. Data sets that the training left out are not used.
         clips: List of real videos of other sources, on which the thresholds must hold too.
         targets: The false-positive rates.
+        without: Patterns of further data sets of the manifest that are not used.
         processes: Number of processes that analyze the videos.
 
     Raises:
@@ -89,7 +91,7 @@ def calibrate_model(
     known = load_model_manifest(model)
     files = load_labelled_files(clips) if clips else []
     rows = rows_of_part(load_crop_manifest(manifest), "calibrate")
-    rows = [row for row in rows if not is_one_of(row.dataset, left_out_patterns(known))]
+    rows = [row for row in rows if not is_one_of(row.dataset, [*left_out_patterns(known), *without])]
     engine, store = make_engine(model, known, device="auto"), ImageStore(manifest.parent)
     scoring = ScoringConfig()
     predictions = predict_crops(rows, store, engine, with_scoring(known, scoring))
@@ -98,6 +100,8 @@ def calibrate_model(
         # Predict again: without the correction, another person may decide the verdict of a clip.
         scoring = ScoringConfig(correction_weight=0.0)
         predictions = predict_crops(rows, store, engine, with_scoring(known, scoring))
+    for name in UPLOADED_CROPS:
+        predictions += predict_crops(rows, store, engine, with_scoring(known, scoring), DEGRADATIONS[name])
     if files:
         predictions += _predict_videos(files, model, with_scoring(known, scoring), processes)
     scoring = fit_scoring(predictions, scoring, targets)
@@ -105,17 +109,21 @@ def calibrate_model(
     return CalibrationResult(
         scoring=scoring,
         predictions=len(predictions),
-        real_sequences=sum(prediction.is_sequence and prediction.label == 0 for prediction in predictions),
+        real_sequences=scoring.real_clips,
         correction_aucs=aucs,
     )
 
 
 def _predict_videos(files: Sequence[LabelledFile], model: Path, manifest: Manifest, processes: int) -> list[Prediction]:
-    """Predict videos with another manifest, from a copy of the model: the processes load their model from disk."""
+    """Predict videos and their copies, with another manifest.
+
+    The model is copied, because the processes load it from disk.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(shutil.copytree(model, Path(scratch, "model")))
         write_manifest(copy, manifest)
-        return predict_clips(files, copy, processes=processes)
+        names = (None, *UPLOADS)
+        return [prediction for name in names for prediction in predict_variant(files, copy, name, processes=processes)]
 
 
 def compare_correction(predictions: Sequence[Prediction]) -> tuple[float, float] | None:
@@ -140,8 +148,9 @@ def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targe
 
     Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets). They are
     fitted as if half of the predictions were fake, on the data sets that have both labels. A data set of reals alone
-    affects only the thresholds. A threshold keeps the rate on *each* data set that has at least one real by the rate,
-    and on all together, so the hardest data set decides.
+    affects only the thresholds. A threshold keeps the rate on *each* data set that has at least one real clip by the
+    rate, and on all together, so the hardest data set decides. Changed copies of a clip, which share its path, are
+    predictions of their own, but one clip.
 
     Args:
         predictions: Predictions of the calibration part, made with the correction of ``scoring``. Their sequences are
@@ -181,7 +190,7 @@ def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targe
             "frame_suspicious_at": frame_suspicious_at,
             "frame_manipulated_at": max(_threshold(real_frames, targets.manipulated), frame_suspicious_at),
             "operating_points": _operating_points(real_clips, fake_clips),
-            "real_clips": sum(map(len, real_clips.values())),
+            "real_clips": len({(reals.dataset, reals.path) for _, reals in clips if reals.label == 0}),
             "calibrated": True,
         }
     )

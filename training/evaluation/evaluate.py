@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from training.augmentation.augment import Degradation
 from training.config import HISTORY_NAME
 from training.data.images import ImageStore
 from training.data.manifest import CropRow, ManifestError, is_one_of, load_crop_manifest
@@ -20,19 +19,10 @@ from training.evaluation.predict import (
     predict_stills,
 )
 from training.evaluation.report import EvaluationResult, write_report
-from training.evaluation.robustness import VARIANTS, UnreadableVideoError, encode_variant
-from training.evaluation.summary import Report, compute_aucs, summarise
+from training.evaluation.robustness import DEGRADATIONS, VARIANTS, UnreadableVideoError, encode_variant
+from training.evaluation.summary import Report, compare_variant, summarise
 from worker.detector.model.engine import make_engine
 from worker.detector.model.manifest import BUNDLED_MODEL, Manifest, load_model_manifest
-
-DEGRADATIONS = {
-    "JPEG quality 50": Degradation(jpeg_quality=50),
-    "JPEG quality 30": Degradation(jpeg_quality=30),
-    "blur, sigma 1 px": Degradation(blur_sigma_px=1.0),
-    "half size": Degradation(small_scale=0.5),
-    "noise, sigma 5 of 255": Degradation(noise_sigma=5.0),
-}
-"""Degradations of crops of 112 px for the robustness table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +55,9 @@ def evaluate_model(evaluation: Evaluation, out: Path) -> Report:
     if evaluation.robustness:
         names = VARIANTS if evaluation.clips else DEGRADATIONS
         table = {"clean": predictions} | {name: predict(name) for name in names}
-        robustness = {name: compute_aucs(degraded, model.detector.scoring) for name, degraded in table.items()}
+        robustness = {
+            name: compare_variant(predictions, changed, model.detector.scoring) for name, changed in table.items()
+        }
     datasets = summarise(predictions, model.detector.scoring)
     rows = evaluation.rows if evaluation.manifest else "unchecked"
     history = folder.parent / HISTORY_NAME
@@ -78,7 +70,7 @@ def _make_predictor(evaluation: Evaluation, folder: Path, model: Manifest) -> Ca
     """Return a function that runs the model on the data, clean (None) or under the degradation of a name."""
     if evaluation.clips is not None:
         files = load_labelled_files(evaluation.clips)
-        return lambda name: _predict_variant(files, folder, name, evaluation.processes)
+        return lambda name: predict_variant(files, folder, name, processes=evaluation.processes)
     engine = make_engine(folder, model, device="auto")
     if evaluation.frames is not None:
         stills = load_labelled_files(evaluation.frames)
@@ -100,7 +92,10 @@ def _make_predictor(evaluation: Evaluation, folder: Path, model: Manifest) -> Ca
     return lambda name: predict_crops(rows, store, engine, model, DEGRADATIONS[name] if name else None)
 
 
-def _predict_variant(files: Sequence[LabelledFile], folder: Path, name: str | None, processes: int) -> list[Prediction]:
+def predict_variant(
+    files: Sequence[LabelledFile], folder: Path, name: str | None, *, processes: int
+) -> list[Prediction]:
+    """Run a model on videos as they are (None), or on copies with a change of ``VARIANTS``."""
     if name is None:
         return predict_clips(files, folder, processes=processes)
     with tempfile.TemporaryDirectory() as scratch:

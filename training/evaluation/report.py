@@ -69,7 +69,7 @@ def format_table(datasets: Report, columns: Sequence[str] = _COLUMNS) -> str:
 
 
 def format_robustness(robustness: dict[str, Report]) -> str:
-    """Return the AUC under each degradation as a Markdown table, with the difference from clean."""
+    """Return a Markdown table with a row per change: AUCs, with the difference from clean, and flipped verdicts."""
     names = list(robustness.get("clean", {}))
     clean = robustness.get("clean", {})
 
@@ -77,9 +77,11 @@ def format_robustness(robustness: dict[str, Report]) -> str:
         value, base = robustness[change][name].value, clean[name].value
         if value is None or base is None:
             return "-"
+        if name.endswith("flips"):
+            return _format(robustness[change][name])
         return f"{value:.3f}" if change == "clean" else f"{value:.3f} ({value - base:+.3f})"
 
-    return _table(["AUC", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
+    return _table(["change", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
 
 
 def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Report], plots: Iterable[Path]) -> str:
@@ -90,7 +92,11 @@ def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Repo
         format_table(datasets),
     ]
     if robustness:
-        parts += ["## Under degradation", format_robustness(robustness)]
+        parts += [
+            "## Robustness",
+            "`flips` is the share of real clips whose verdict is another one than without the change.",
+            format_robustness(robustness),
+        ]
     parts += [f"![{plot.stem}]({plot.name})" for plot in plots]
     return "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""Degraded copies of videos, as websites make them: re-encoded, smaller, darker or brighter."""
+"""Changed copies of videos, as users and websites make them: re-encoded, smaller, cut, mirrored, darker."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from training.augmentation.augment import Degradation
 from training.errors import TrainingError
 
 
@@ -21,16 +22,34 @@ class Variant:
     crf: int = 20
     scale: float = 1.0
     brightness: float = 0.0  # of 255
+    flip: bool = False
+    cut: float = 0.0
+    """Share of width and height that is cut off at each side."""
 
 
 VARIANTS = {
     "encoded again, CRF 20": Variant(),
+    "medium bit rate, CRF 28": Variant(crf=28),
     "low bit rate, CRF 36": Variant(crf=36),
     "half resolution": Variant(scale=0.5),
     "darkened by 50": Variant(brightness=-50),
     "brightened by 50": Variant(brightness=50),
+    "mirrored": Variant(flip=True),
+    "cut by 10 % at each side": Variant(cut=0.1),
 }
-"""Re-encodings of videos for the robustness table."""
+"""Changes of videos for the robustness table."""
+UPLOADS = ["encoded again, CRF 20", "medium bit rate, CRF 28", "low bit rate, CRF 36", "half resolution"]
+"""Changes that uploads of users often have; a calibration includes them."""
+DEGRADATIONS = {
+    "JPEG quality 50": Degradation(jpeg_quality=50),
+    "JPEG quality 30": Degradation(jpeg_quality=30),
+    "blur, sigma 1 px": Degradation(blur_sigma_px=1.0),
+    "half size": Degradation(small_scale=0.5),
+    "noise, sigma 5 of 255": Degradation(noise_sigma=5.0),
+}
+"""Degradations of crops for the robustness table."""
+UPLOADED_CROPS = ["JPEG quality 50", "JPEG quality 30", "half size"]
+"""Degradations of crops that stand for uploads of users."""
 
 
 def encode_variant(source: Path, out: Path, variant: Variant) -> None:
@@ -61,5 +80,8 @@ def _change_frame(frame: av.VideoFrame, variant: Variant) -> np.ndarray:
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height)
     if variant.brightness:
         pixels = np.clip(pixels.astype(np.float32) + variant.brightness, 0, 255).astype(np.uint8)
-    quarters = round(frame.rotation / 90)
-    return np.ascontiguousarray(np.rot90(pixels, quarters) if quarters else pixels)
+    pixels = np.rot90(pixels, round(frame.rotation / 90))
+    rows, columns = (round(side * variant.cut) for side in pixels.shape[:2])
+    kept = pixels[rows : pixels.shape[0] - rows, columns : pixels.shape[1] - columns]
+    even = kept[: kept.shape[0] // 2 * 2, : kept.shape[1] // 2 * 2]
+    return np.ascontiguousarray(even[:, ::-1] if variant.flip else even)

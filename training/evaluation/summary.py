@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from training.evaluation.metrics import Estimate, LabelledScores, compute_metrics
 from training.evaluation.predict import Prediction
@@ -73,15 +74,24 @@ def _summarise_set(predictions: Sequence[Prediction], scoring: ScoringConfig) ->
     }
 
 
-def compute_aucs(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Report:
-    """Return the AUC per data set and level, without intervals: a row of the robustness table."""
+def compare_variant(clean: Sequence[Prediction], changed: Sequence[Prediction], scoring: ScoringConfig) -> Report:
+    """Return a row of the robustness table: per data set the AUCs, and the share of real clips with another verdict.
+
+    The share has an exact interval (Clopper and Pearson, 1934), the AUCs have none.
+    """
     summary: Report = {}
-    for name in sorted({prediction.dataset for prediction in predictions}):
-        members = [prediction for prediction in predictions if prediction.dataset == name]
+    verdicts = {(prediction.dataset, prediction.path): prediction.verdict for prediction in clean}
+    for name in sorted({prediction.dataset for prediction in changed}):
+        members = [prediction for prediction in changed if prediction.dataset == name]
         levels = {"frame": frame_scores(members, scoring), "clip": clip_scores(members)}
         for level, scores in levels.items():
             if len(scores.labels):
-                summary[f"{name} {level}"] = compute_metrics(scores, threshold=0.5, resamples=0)["auc"]
+                summary[f"{name} {level} AUC"] = compute_metrics(scores, threshold=0.5, resamples=0)["auc"]
+        reals = [prediction for prediction in members if prediction.is_sequence and prediction.label == 0]
+        if reals:
+            flips = sum(prediction.verdict != verdicts[name, prediction.path] for prediction in reals)
+            interval = binomtest(flips, len(reals)).proportion_ci(method="exact")
+            summary[f"{name} flips"] = Estimate(flips / len(reals), interval.low, interval.high)
     return summary
 
 

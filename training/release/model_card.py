@@ -66,7 +66,11 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
             format_table(datasets),
         ]
     if robustness:
-        parts += ["## Under degradation", format_robustness(robustness)]
+        parts += [
+            "## Robustness",
+            "`flips` is the share of real clips whose verdict is another one than without the change.",
+            format_robustness(robustness),
+        ]
     parts += ["## Limitations", _LIMITATIONS]
     path.write_text("\n\n".join([*parts, *([notes.strip()] if notes else [])]) + "\n")
 

@@ -117,6 +117,18 @@ def test_compare_correction_ranks_the_transformer_against_the_mean(noise: float,
     assert compare_correction(corrected[:100]) is None
 
 
+def test_changed_copies_count_for_the_thresholds_and_not_as_clips() -> None:
+    rng = np.random.default_rng(7)
+    labels = np.repeat([0, 1], 100)
+    clean = make_predictions(rng.normal(6 * labels - 3, 1), labels)
+    copies = make_predictions(rng.normal(6 * labels, 1), labels)  # of the same paths
+    alone, both = (fit_scoring(predictions, ScoringConfig(), Targets()) for predictions in (clean, [*clean, *copies]))
+    assert alone.real_clips == both.real_clips == 100
+    reals = [prediction for prediction in (*clean, *copies) if prediction.label == 0]
+    above = [to_probability(prediction.logit or 0, both) >= both.suspicious_at for prediction in reals]
+    assert np.mean(above) == 0.05
+
+
 def test_frames_get_separate_thresholds() -> None:
     rng = np.random.default_rng(6)
     labels = np.repeat([0, 1], 200)
