@@ -117,7 +117,9 @@ class PacketReader:
         if movie is not None and not movie.is_fragmented and "mov" in self.format_name:
             for stream in streams:
                 start_pts = stream.start_time or 0
-                lists[stream.index].add_index(stream.index_entries, start_pts=start_pts, file_bytes=self._file_bytes)
+                packets = lists[stream.index]
+                if not packets.add_index(stream.index_entries, start_pts=start_pts, file_bytes=self._file_bytes):
+                    self.damages += 1
         if not any(map(len, lists.values())):
             is_complete = self._list_packets(streams, lists)
         return {

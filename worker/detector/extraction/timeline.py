@@ -43,16 +43,20 @@ class PacketList:
         position = -1 if packet.pos is None else packet.pos
         self._rows.extend((dts, pts, packet.is_keyframe, packet.size, position, packet.is_discard))
 
-    def add_index(self, entries: IndexEntries, *, start_pts: int, file_bytes: int) -> None:
+    def add_index(self, entries: IndexEntries, *, start_pts: int, file_bytes: int) -> bool:
         """Add the entries of a complete index, without those beyond the end of a truncated file.
 
         Entries before the start of an edit list are decoded, but not shown.
+
+        Returns:
+            False if the file is truncated.
         """
         shown = next((entry.timestamp for entry in entries if not entry.is_discard), start_pts)
         for entry in entries:
             if entry.size and entry.pos + entry.size <= file_bytes:
                 times = (entry.timestamp, entry.timestamp - shown + start_pts)
                 self._rows.extend((*times, entry.is_keyframe, entry.size, entry.pos, entry.is_discard))
+        return len(self) == sum(entry.size > 0 for entry in entries)
 
     def make_timeline(self, time_base: Fraction, *, step_seconds: float, is_complete: bool) -> "Timeline":
         """Return the timeline of at least one packet."""
@@ -96,10 +100,6 @@ class Timeline:
         self._shown_pts: Integers = pts[order]
         """Presentation times in order, segment by segment."""
         is_hidden = is_hidden[order] > 0
-        shown = np.append(np.flatnonzero(~is_hidden), len(rows) - 1)
-        self._first_pts: Integers = self._shown_pts[
-            np.minimum(shown[np.searchsorted(shown, self._starts)], self._stops - 1)
-        ]
         steps = np.diff(self._shown_pts) * self._time_base
         usual = steps[(steps > 0) & (steps <= _JUMP_SECONDS)]
         self.step_seconds = float(np.median(usual)) if len(usual) else step_seconds
@@ -110,7 +110,9 @@ class Timeline:
         steps[is_hidden] = 0.0
         self.film_seconds: Seconds = np.append(0.0, np.minimum(steps, _PAUSE_SECONDS).cumsum())
         """(N + 1,) amount of film before each frame, and in total. Pauses are left out."""
-        self._segment_seconds: Seconds = np.append(0.0, np.add.reduceat(steps, self._starts).cumsum())
+        ticks: Integers = np.rint(steps / self._time_base).astype(np.int64)  # exact sums
+        self._shown_seconds: Seconds = np.append(0, ticks.cumsum()) * self._time_base
+        """(N + 1,) time of each frame in a player, and the end."""
 
     def __len__(self) -> int:
         return len(self._dts)
@@ -118,7 +120,12 @@ class Timeline:
     @property
     def duration_seconds(self) -> float:
         """Duration of the clip in a player, without faults of the clock."""
-        return float(self._segment_seconds[-1])
+        return float(self._shown_seconds[-1])
+
+    @property
+    def has_one_clock(self) -> bool:
+        """True if the clock neither restarts nor jumps."""
+        return len(self._starts) == 1
 
     def get_segment(self, number: int) -> range:
         """Return the packets of the segment of a packet."""
@@ -139,8 +146,18 @@ class Timeline:
 
     def to_seconds(self, number: int, pts: int) -> float:
         """Return the time of a frame in a player. ``number`` is any packet of its segment."""
-        segment = self._find_segment(number)
-        return float(self._segment_seconds[segment] + (pts - int(self._first_pts[segment])) * self._time_base)
+        segment = self.get_segment(number)
+        shown, seconds = self._find_shown(segment, pts)
+        if seconds > _JUMP_SECONDS and segment.stop < len(self):
+            # The packet of a frame behind a jump of the clock may come before it, if frames refer to later ones.
+            shown, seconds = self._find_shown(self.get_segment(segment.stop), pts)
+        return float(self._shown_seconds[shown] + seconds)
+
+    def _find_shown(self, segment: range, pts: int) -> tuple[int, float]:
+        """Return the last frame of a segment that is shown at or before a time, and the seconds since."""
+        count = int(np.searchsorted(self._shown_pts[segment.start : segment.stop], pts, side="right"))
+        shown = segment.start + max(count - 1, 0)
+        return shown, (pts - int(self._shown_pts[shown])) * self._time_base
 
     def find_keyframe(self, number: int) -> int | None:
         """Return the last keyframe at or before a packet, in its segment; None if there is none."""

@@ -77,7 +77,7 @@ class ClipReader:
             rotation_degrees=90 * orientation.quarter_turns,
             mirrored=orientation.mirrored,
             duration_seconds=self.packets.timeline.duration_seconds,
-            fps=float(stream.average_rate) if stream.average_rate else None,
+            fps=self._measure_fps(),
             bit_depth=self._first.format.components[0].bits,
             high_dynamic_range=self._first.color_trc in {PQ, HLG},
         )
@@ -157,6 +157,10 @@ class ClipReader:
             image = cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
         seconds = self.packets.timeline.to_seconds(self._segment.start, frame.pts or 0)
         return Frame(window=number, pts_seconds=seconds, image=image)
+
+    def _measure_fps(self) -> float:
+        rate, timeline = self.packets.stream.average_rate, self.packets.timeline
+        return float(rate) if rate and timeline.has_one_clock else 1 / timeline.step_seconds
 
     @property
     def _upright(self) -> Orientation:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -131,6 +132,20 @@ def test_window_is_divided_at_a_cut_and_both_shots_are_read(extract: Extract, tm
     behind = [crop.window for track in extraction.tracks for crop in track.crops if 0.16 <= crop.pts_seconds < 0.48]
     assert first == {0}
     assert behind == [1] * 8
+
+
+def test_truncated_clip_with_its_index_in_front_has_a_warning(extract: Extract, clip: Clip, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(clip("speaker.mp4")) as source, av.open(path, "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    extraction = extract(path)
+    assert codes_of(extraction) == [WarningCode.DECODE_PARTIAL]
+    assert (extraction.clip.duration_seconds or 0) < 3
 
 
 def test_hdr_clip_is_tone_mapped(extract: Extract, clip: Clip) -> None:

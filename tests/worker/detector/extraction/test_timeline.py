@@ -121,6 +121,19 @@ def test_jump_of_the_clock_is_not_film(tmp_path: Path) -> None:
     assert [window[0][0] >= 100 for window in sample(path)] == [False, True]
 
 
+@pytest.mark.parametrize("container", ["mp4", "matroska"])
+def test_frames_around_a_jump_of_the_clock_have_times_of_the_film(tmp_path: Path, container: str) -> None:
+    # With B-frames, packets of frames behind the jump come before it.
+    recording = Recording(200, pauses_ms=((100, 600_000),), gop_frames=1000, b_frames=2)
+    path = join(tmp_path / "clip", [recording], container=container)
+    for window in sample(path, SamplingConfig(windows_min=8)):
+        for number, seconds in window:
+            assert seconds == pytest.approx(number * 0.04, abs=0.13)
+    with path.open("rb") as file, open_clip(file, ClipLimits()) as clip:
+        assert clip.info.duration_seconds == pytest.approx(8.0, abs=0.2)
+        assert clip.info.fps == pytest.approx(25, rel=0.01)
+
+
 def test_sound_after_the_last_picture_is_not_film(tmp_path: Path) -> None:
     path = tmp_path / "clip.mkv"
     path.write_bytes(record(Recording(100), first=0, container="matroska", sound_seconds=20))
