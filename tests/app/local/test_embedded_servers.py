@@ -1,10 +1,18 @@
 """Embedded servers: a server that has ended is noticed."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from app.local.embedded_servers import ServerDiedError, make_valkey, require_listening, start_valkey, valkey_url
+from app.local.embedded_servers import (
+    ServerDiedError,
+    embedded_postgres,
+    make_valkey,
+    require_listening,
+    start_valkey,
+    valkey_url,
+)
 
 
 def test_running_servers_are_listening(database_url: str, redis_url: str) -> None:
@@ -25,3 +33,12 @@ def test_ended_server_raises_with_its_name(tmp_path: Path) -> None:
 def test_database_without_server_raises(url: str) -> None:
     with pytest.raises(ServerDiedError, match="PostgreSQL"):
         require_listening("PostgreSQL", url)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes the permissions of other folders")
+def test_folders_above_the_database_are_entered_but_not_listed_by_others(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    with embedded_postgres(private / "data") as url:
+        require_listening("PostgreSQL", url)
+        assert private.stat().st_mode & 0o777 == 0o701
