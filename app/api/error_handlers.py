@@ -83,16 +83,24 @@ def make_database_error(error: Exception) -> OverloadedError:
     return OverloadedError("The database is unreachable. Try again.", retry_after_seconds=5)
 
 
-def _translate(error: HTTPException, request: Request) -> UnmaskError:
+def _has_unknown_action(routes: Sequence[BaseRoute], path: str) -> bool:
+    """Return whether a path such as ``/jobs/{id}:action`` ends with an action that no route has."""
+    _, colon, action = path.rpartition("/")[2].rpartition(":")
+    return bool(colon) and not any(
+        isinstance(route, APIRoute) and route.path.endswith(":" + action) for route in routes
+    )
+
+
+def _translate(error: HTTPException, request: Request, routes: Sequence[BaseRoute]) -> UnmaskError:
     """Convert an error that FastAPI raises."""
     if isinstance(error.__cause__, UnmaskError):  # raised while FastAPI read the body
         return error.__cause__
     path = request.url.path
-    known = {
-        400: InvalidRequestError("The body is not JSON in UTF-8."),
-        405: MethodNotAllowedError(f"{path} does not support the method {request.method}."),
-    }
-    return known.get(error.status_code, NotFoundError(f"The path {path} does not exist. See /docs."))
+    if error.status_code == 400:
+        return InvalidRequestError("The body is not JSON in UTF-8.")
+    if error.status_code == 405 and not _has_unknown_action(routes, path):
+        return MethodNotAllowedError(f"{path} does not support the method {request.method}. See 'Allow' and /docs.")
+    return NotFoundError(f"The path {path} does not exist. See /docs.")
 
 
 def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
@@ -115,9 +123,10 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(HTTPException)
     def _routing(request: Request, error: HTTPException) -> JSONResponse:
         path = request.url.path
-        response = problem_response(_translate(error, request), path=path)
-        if error.status_code == 405:
-            response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
+        response = problem_response(_translate(error, request, routes), path=path)
+        if response.status_code == 405:
+            methods = _allowed_methods(routes, path)
+            response.headers["Allow"] = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
         return response
 
     def _database_away(request: Request, error: Exception) -> JSONResponse:

@@ -33,7 +33,7 @@ UnmaskError
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +177,12 @@ class ClipTooLargeError(ClipRejectedError):
     """Clip that exceeds the size limit."""
 
     code, status, title = "clip_too_large", 413, "Clip too large"
+
+    @classmethod
+    def of_limit(cls, max_bytes: int) -> Self:
+        """Return the error of a clip that has more bytes than the limit."""
+        size = f"{max_bytes} bytes ({max_bytes / 2**20:.0f} MiB)"
+        return cls(f"A clip may have at most {size}. Send a shorter or smaller clip.")
 
 
 class AnimatedWebpError(ClipRejectedError):

@@ -58,7 +58,7 @@ def begin_upload(
         StorageFullError: There is no room for it.
     """
     if request.bytes > rules.max_bytes:
-        raise ClipTooLargeError(f"A clip may have {rules.max_bytes} bytes. Send a shorter or smaller clip.")
+        raise ClipTooLargeError.of_limit(rules.max_bytes)
     storage.require_space(request.bytes)
     secret = secrets.token_urlsafe(32)
     with session.begin():

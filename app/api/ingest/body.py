@@ -44,7 +44,7 @@ async def receive_clip(request: Request, upload: Upload, limits: UploadLimits) -
         _check_length(received_bytes, limits)
         clip_bytes = parser.feed(chunk)
         if upload.size_bytes + len(clip_bytes) > limits.clip_max_bytes:
-            raise _make_too_large_error(limits)
+            raise ClipTooLargeError.of_limit(limits.clip_max_bytes)
         if len(head) < SNIFF_BYTES and clip_bytes:
             head += clip_bytes[: SNIFF_BYTES - len(head)]
             if len(head) == SNIFF_BYTES:
@@ -95,7 +95,7 @@ async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[byt
 
 def make_request_too_large_error(max_bytes: int) -> RequestTooLargeError:
     """Return the error for a JSON body over the limit."""
-    return RequestTooLargeError(f"A JSON body may have {max_bytes} bytes. Send less per request.")
+    return RequestTooLargeError(f"A JSON body may have at most {max_bytes} bytes. Send less per request.")
 
 
 def _content_length(request: Request) -> int:
@@ -105,7 +105,7 @@ def _content_length(request: Request) -> int:
 
 def _check_length(body_bytes: int, limits: UploadLimits) -> None:
     if body_bytes > limits.clip_max_bytes + limits.options_max_bytes + _FORM_OVERHEAD_BYTES:
-        raise _make_too_large_error(limits)
+        raise ClipTooLargeError.of_limit(limits.clip_max_bytes)
 
 
 def _check_json_length(body_bytes: int, max_bytes: int) -> None:
@@ -113,13 +113,13 @@ def _check_json_length(body_bytes: int, max_bytes: int) -> None:
         raise make_request_too_large_error(max_bytes)
 
 
-def _make_too_large_error(limits: UploadLimits) -> ClipTooLargeError:
-    return ClipTooLargeError(f"A clip may have {limits.clip_max_bytes} bytes. Send a shorter or smaller clip.")
-
-
 def _make_parser(request: Request, limits: UploadLimits) -> BodyParser:
     content_type, parameters = parse_options_header(request.headers.get("content-type", ""))
-    if content_type == b"multipart/form-data" and parameters.get(b"boundary"):
+    if content_type == b"multipart/form-data":
+        if not parameters.get(b"boundary"):
+            raise UnsupportedMediaError(
+                "The Content-Type multipart/form-data has no boundary. Leave this header to your HTTP client."
+            )
         return MultipartParser(parameters[b"boundary"], limits)
     if content_type == b"application/octet-stream":
         return RawParser(request.headers.get(OPTIONS_HEADER, "{}"))

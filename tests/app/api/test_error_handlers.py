@@ -9,10 +9,15 @@ from tests.support.api import make_client, problem
 def test_unknown_path_and_method_are_problems(api: TestClient) -> None:
     problem(api.get("/v1/unknown"), 404, "not_found")
     unknown = "/v1/jobs/job_" + "0" * 32
-    for path, allowed in [("/v1/jobs", "GET, POST"), (unknown, "DELETE, GET"), (unknown + ":cancel", "POST")]:
+    for path, allowed in [
+        ("/v1/jobs", "GET, HEAD, POST"),
+        (unknown, "DELETE, GET, HEAD"),
+        (unknown + ":cancel", "POST"),
+    ]:
         response = api.put(path)
         problem(response, 405, "method_not_allowed")
         assert response.headers["allow"] == allowed
+    problem(api.post(unknown + ":unknown"), 404, "not_found")
 
 
 def test_malformed_json_is_refused_without_a_field(api: TestClient) -> None:
