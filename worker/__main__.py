@@ -6,6 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
+from app.core.errors import ClipRejectedError
 from app.core.settings import MissingSettingError, describe_invalid
 from worker.detector.model.engine import EngineError
 from worker.detector.model.manifest import CheckpointError
@@ -40,13 +41,16 @@ def add(model: Annotated[Path, typer.Argument(help="Directory of a released mode
 
 @_commands.command()
 def frames(
-    clip: Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False)],
+    clip: Annotated[Path, typer.Argument(help="Video file.", readable=False)],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
 ) -> None:
     """Write the frames that the detector samples from a clip, with the boxes of faces, and a contact sheet."""
-    from worker.frames import write_frames  # noqa: PLC0415 (imports OpenCV)
+    from worker.frames import FramesError, write_frames  # noqa: PLC0415 (imports OpenCV)
 
-    extraction, count = write_frames(clip, out, WorkerSettings())
+    try:
+        extraction, count = write_frames(clip, out, WorkerSettings())
+    except FramesError as error:
+        _exit_with_error(str(error))
     coverage = extraction.coverage
     typer.echo(
         f"{count} frames of {extraction.clip.duration_seconds:.1f} s in {out}, {coverage.frames_with_face} with a face."
@@ -65,5 +69,16 @@ if __name__ == "__main__":
         _commands()
     except ValidationError as error:
         _exit_with_error(describe_invalid(error))
-    except (CheckpointError, ClipError, EngineError, MissingSettingError, OSError, SandboxError) as error:
+    except (
+        CheckpointError,
+        ClipError,
+        ClipRejectedError,
+        EngineError,
+        MissingSettingError,
+        SandboxError,
+    ) as error:
         _exit_with_error(str(error))
+    except OSError as error:
+        _exit_with_error(
+            f"{error.filename or 'The clip'}: {error.strerror or error}. Check the path and its permissions."
+        )

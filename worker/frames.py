@@ -5,11 +5,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from worker.detector.model.manifest import load_model_manifest
 from worker.detector.sandbox.parent import Sandbox
 from worker.detector.sandbox.protocol import SampledFrame
 from worker.detector.types import Extraction, Image
 from worker.settings import WorkerSettings
+
+
+class FramesError(Exception):
+    """The pictures cannot be written."""
+
 
 CONTACT_SHEET_NAME = "contact-sheet.jpg"
 _TILE_PX = 240
@@ -24,28 +30,36 @@ def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extra
         The extraction, and the number of frames.
 
     Raises:
+        ClipRejectedError: The file is not a supported video.
         ClipError: The clip cannot be decoded or exceeds a limit.
         CheckpointError: The model directory is not a model.
         SandboxError: Clips cannot be decoded on this machine.
-        OSError: The clip cannot be read, or the pictures cannot be written.
+        FramesError: The folder has other files, or a picture cannot be written.
+        OSError: The clip or the folder cannot be used.
     """
+    with clip.open("rb") as file:
+        require_video_signature(file.read(SNIFF_BYTES))
     out.mkdir(parents=True, exist_ok=True)
-    tiles: list[tuple[float, Image]] = []
+    if any(out.iterdir()):
+        raise FramesError(f"{out} is not empty. Name a new folder: pictures of two clips would mix.")
+    tiles: dict[float, Image] = {}
 
     def write(frame: SampledFrame) -> None:
         picture = _draw(frame)
         path = out / f"{frame.pts_seconds:09.3f}.jpg"
         if not cv2.imwrite(str(path), picture):
-            raise OSError(f"{path} cannot be written. Is the disk full?")
+            raise FramesError(
+                f"{path} cannot be written. Check the permissions of the folder and the space on the disk."
+            )
         height, width = picture.shape[:2]
         size = (_TILE_PX, max(round(height * _TILE_PX / width), 1))
-        tiles.append((frame.pts_seconds, cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)))
+        # A frame comes again if the clip is turned; the last one counts.
+        tiles[frame.pts_seconds] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
 
     config = load_model_manifest(settings.model_dir).detector
     with Sandbox(config, settings.make_sandbox_options()) as sandbox, clip.open("rb") as file:
         extraction = sandbox.extract(file, lambda _done, _total: None, on_image=write)
-    tiles.sort(key=lambda tile: tile[0])
-    sheet = _arrange([image for _, image in tiles], columns=config.sampling.window_frames)
+    sheet = _arrange([tiles[seconds] for seconds in sorted(tiles)], columns=config.sampling.window_frames)
     cv2.imwrite(str(out / CONTACT_SHEET_NAME), sheet)
     return extraction, len(tiles)
 
@@ -54,7 +68,7 @@ def _draw(frame: SampledFrame) -> Image:
     """Return a frame in BGR with boxes and its time."""
     pixels = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise OSError(f"The frame at {frame.pts_seconds:.3f} s cannot be drawn. Look at the clip in a player.")
+        raise FramesError(f"The frame at {frame.pts_seconds:.3f} s cannot be drawn. Look at the clip in a player.")
     picture = pixels.astype(np.uint8)
     thickness = max(picture.shape[1] // 400, 2)
     for box in frame.boxes:

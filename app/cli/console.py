@@ -14,6 +14,12 @@ def exit_with_error(error: Exception | str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def describe_os_error(error: OSError) -> str:
+    """Return a sentence with the path, the reason and the next step."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}. Check the path and its permissions."
+
+
 def print_error(message: str) -> None:
     """Print an error message to stderr in red."""
     _console.print(message, style="red", markup=False, highlight=False)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.console import exit_with_error, print_error
+from app.cli.console import describe_os_error, exit_with_error, print_error
 from app.cli.keys import keys_commands
 from app.cli.models import models_commands
 from app.core.settings import MissingSettingError, Settings, describe_invalid
@@ -24,7 +24,7 @@ commands = typer.Typer(
 commands.add_typer(models_commands, name="models")
 commands.add_typer(keys_commands, name="keys")
 
-Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...")]
+Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...", readable=False)]
 Url = Annotated[str | None, typer.Option(help="URL of the API. Default: from UNMASK_API_HOST and UNMASK_API_PORT.")]
 Key = Annotated[str | None, typer.Option(help="API key. Default: UNMASK_API_KEY, else the key of 'unmask serve'.")]
 
@@ -73,12 +73,12 @@ def worker() -> None:
 
 @commands.command()
 def frames(
-    clip: Annotated[Path, typer.Argument(help="Video file.", exists=True, dir_okay=False)],
+    clip: Annotated[Path, typer.Argument(help="Video file.", readable=False)],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
 ) -> None:
     """Write the frames that the detector samples from a clip, with the boxes of faces, and a contact sheet."""
     # A process of its own: app must not import worker.
-    command = ["-m", "worker", "frames", str(clip), "--out", str(out)]
+    command = ["-m", "worker", "frames", "--out", str(out), "--", str(clip)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 (own module)
 
 
@@ -130,7 +130,7 @@ def scan(
     """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 1 if one failed."""
     from app.cli.scan import scan_clips, worst_exit_code
     from app.client.client import Client
-    from app.client.errors import ApiError, UnreachableError
+    from app.client.errors import ApiError, InvalidApiKeyError, UnreachableError
     from app.local.serve import find_api_key
 
     settings = Settings()
@@ -139,11 +139,11 @@ def scan(
         exit_with_error(
             "No API key is configured. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder."
         )
-    with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
-        try:
+    try:
+        with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
             results = scan_clips(client, clips, as_json=as_json, model=model)
-        except (ApiError, UnreachableError) as error:
-            exit_with_error(error)
+    except (ApiError, InvalidApiKeyError, UnreachableError) as error:
+        exit_with_error(error)
     raise typer.Exit(worst_exit_code(results))
 
 
@@ -171,6 +171,9 @@ def main() -> None:
         raise SystemExit(1) from None
     except ValidationError as error:
         print_error(describe_invalid(error))
+        raise SystemExit(1) from None
+    except OSError as error:  # a data directory that cannot be used, a key file that cannot be read
+        print_error(describe_os_error(error))
         raise SystemExit(1) from None
 
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from app.cli.console import describe_os_error
 from app.client.client import Client
 from app.client.clip_file import name_of
 from app.client.errors import ApiError
@@ -74,8 +75,10 @@ class ScanResult:
             "status": self.job.status if self.job else JobStatus.FAILED,
             "verdict": result.verdict if result else None,
             "probability": result.probability if result else None,
+            "duration_seconds": result.clip.duration_seconds if result else None,
             "tracks": [track.model_dump(mode="json") for track in result.tracks] if result else [],
             "reasons": self.reasons,
+            "warnings": [warning.model_dump(mode="json") for warning in result.warnings] if result else [],
             "error": dict(zip(("code", "message"), self.error, strict=True)) if self.error else None,
             "job_id": self.job.id if self.job else None,
             "seconds": round(self.seconds, 3),
@@ -112,7 +115,7 @@ def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: s
 def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions) -> ScanResult:
     start = time.monotonic()
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task(f"{escape(name_of(clip))}: uploading", total=None)
         try:
             progress.update(bar, total=clip.stat().st_size or None)
@@ -121,9 +124,7 @@ def _scan_clip(client: Client, clip: Path, console: Console, options: JobOptions
                 job = client.get(job.id, wait_seconds=_WAIT_SECONDS)
                 _show_progress(progress, bar, clip, job)
         except OSError as error:
-            return ScanResult(
-                clip, 0.0, error=("unreadable", f"{error.strerror or error}. Check the path and its permissions.")
-            )
+            return ScanResult(clip, 0.0, error=("unreadable", describe_os_error(error)))
         except ApiError as error:
             if error.problem.code == "unauthorized":
                 raise
@@ -146,14 +147,15 @@ def _show_progress(progress: Progress, bar: Any, clip: Path, job: Job) -> None:
 
 
 def _print_result(console: Console, scanned: ScanResult) -> None:
-    title = f"{escape(name_of(scanned.clip))}  (analyzed in {scanned.seconds:.1f} s)"
+    name = escape(name_of(scanned.clip))
+    title = f"{name}  (analyzed in {scanned.seconds:.1f} s)" if scanned.job else f"{name}  (not analyzed)"
     result = scanned.job.result if scanned.job else None
     if result is None:
         code, message = scanned.error or ("internal", "")
         console.print(f"[bold]{title}[/bold]  [red]failed[/red] {code}: {escape(message)}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("track", "verdict", "P(fake)", "from-to (s)", "face (px)", "frames", "P(fake) per frame"):
+    for heading in ("track", "verdict", "P(fake)", "from-to (s)", "px", "frames", "per frame"):
         table.add_column(heading, no_wrap=True)
     for track in result.tracks:
         table.add_row(*_format_track(track, scanned.frames))

@@ -12,6 +12,13 @@ class ApiError(Exception):
         self.problem = problem
 
 
+class InvalidApiKeyError(Exception):
+    """API key that no HTTP header can hold."""
+
+    def __init__(self) -> None:
+        super().__init__("The API key has characters that no key has. Copy it again: letters, digits, '-' and '_'.")
+
+
 class UnreachableError(Exception):
     """URL without a server, or with a server that is not this API."""
 

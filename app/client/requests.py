@@ -9,7 +9,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from app.client.clip_file import name_of
-from app.client.errors import ApiError, StillRunningError, UnreachableError
+from app.client.errors import ApiError, InvalidApiKeyError, StillRunningError, UnreachableError
 from app.schemas.batches import Batch, BatchRequest
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, JobPage, ReanalysisRequest
@@ -116,6 +116,9 @@ def _idempotency_header(idempotency_key: str | None) -> dict[str, str]:
 
 def connection_settings(url: str, api_key: str) -> dict[str, Any]:
     """Return the arguments of ``httpx.Client`` and ``httpx.AsyncClient``."""
+    api_key = api_key.strip()  # a line of a file ends with a newline
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise InvalidApiKeyError
     headers = {"Authorization": f"Bearer {api_key}"}
     # trust_env: a proxy of the environment must not receive the API key of a local service.
     return {"base_url": url, "headers": headers, "timeout": _TIMEOUT, "trust_env": False}

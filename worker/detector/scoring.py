@@ -23,7 +23,7 @@ from worker.detector.types import (
 )
 
 _EXPLANATIONS = {
-    ReasonCode.NO_FACE: "No face was found.",
+    ReasonCode.NO_FACE: "No face was found in the frames that were sampled.",
     ReasonCode.TOO_FEW_FACE_FRAMES: "The face is visible in too few frames.",
     ReasonCode.FACE_TOO_SMALL: "The face is too small.",
     ReasonCode.LOW_QUALITY_DARK: "The face is too dark.",

@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from app.cli.main import commands
-from app.cli.scan import ExitCode, ScanResult, sparkline, worst_exit_code
+from app.cli.scan import ExitCode, ScanResult, _print_result, _scan_clip, sparkline, worst_exit_code
+from app.client.client import Client
 from app.core.enums import JobStatus, Priority, ReasonCode, Verdict
 from app.schemas import jobs as schemas
+from app.schemas.submissions import JobOptions
 from tests.support.factories import make_result
 
 
@@ -48,7 +51,7 @@ NOT_EVALUATED = make_scan_result(
     JobStatus.SUCCEEDED,
     Verdict.NOT_EVALUATED,
     probability=None,
-    reasons=[{"code": ReasonCode.NO_FACE, "detail": "No face was found."}],
+    reasons=[{"code": ReasonCode.NO_FACE, "detail": "No face was found in the frames that were sampled."}],
 )
 FAILED = ScanResult(Path("a.mp4"), 0.1, error=("unsupported_media", "This is not a video."))
 
@@ -74,7 +77,9 @@ def test_json_object_has_the_documented_fields() -> None:
         "verdict",
         "probability",
         "tracks",
+        "duration_seconds",
         "reasons",
+        "warnings",
         "job_id",
         "seconds",
     }
@@ -94,3 +99,24 @@ def test_scan_of_unreachable_service_names_the_next_step(tmp_path: Path) -> None
     done = CliRunner().invoke(commands, ["scan", str(clip), "--url", "http://127.0.0.1:9", "--key", "k"])
     assert done.exit_code == 1
     assert "make serve" in " ".join(done.output.split())
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "umk_a\nb", "umk_a b\x7f"])
+def test_key_that_no_header_can_hold_is_refused_without_being_shown(tmp_path: Path, key: str) -> None:
+    clip = tmp_path / "a.mp4"
+    clip.write_bytes(b"x")
+    done = CliRunner().invoke(commands, ["scan", str(clip), "--key", key])
+    assert done.exit_code == 1
+    assert "Copy it again" in done.output
+    assert key not in done.output
+
+
+def test_clip_that_cannot_be_opened_does_not_end_the_scan(tmp_path: Path) -> None:
+    console = Console(record=True, width=100)
+    with Client(url="http://127.0.0.1:9", api_key="umk_x\n") as client:
+        result = _scan_clip(client, tmp_path, console, JobOptions())
+    assert result.exit_code is ExitCode.FAILED
+    assert result.error is not None
+    assert str(tmp_path) in result.error[1]
+    _print_result(console, result)
+    assert "not analyzed" in console.export_text()
