@@ -101,7 +101,8 @@ class Frame(Schema):
     logit: float | None
     """Raw output of the classifier, positive is fake."""
     probability: float | None
-    """Calibrated P(fake), or the sigmoid of the logit if the model is not calibrated."""
+    """P(fake) on the scale of the clip: the mean of the log-odds of a track's frames is that of the track, so the
+    thresholds of the policy hold for both."""
 
 
 class Reason(Schema):

@@ -47,7 +47,7 @@ def score_sequence(engine: Engine, crops: Image, pts_seconds: Floats, detector: 
     # Mean of logits, not of probabilities: otherwise one saturated part would hide the rest.
     logit = float(np.average([score.logit for score in scores], weights=[len(part) for part in parts]))
     frame_logits: Floats = np.concatenate([score.frame_logits for score in scores])
-    mean_logit = float(frame_logits.mean())
+    mean_logit = float(frame_logits.mean(dtype=np.float64))
     return SequenceScore(frame_logits, mean_logit + detector.scoring.correction_weight * (logit - mean_logit))
 
 
@@ -78,8 +78,12 @@ def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -
 
 
 def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConfig) -> list[FrameScore]:
-    """Return one row per crop of a track, with a logit if the classifier received the crop."""
+    """Return one row per crop of a track, with a logit if the classifier received the crop.
+
+    Frames have the scale of the clip: the mean of the log-odds of a track's frames is the log-odds of the track.
+    """
     logits = iter(score.frame_logits.tolist() if score else [])
+    correction = score.logit - float(score.frame_logits.mean(dtype=np.float64)) if score else 0.0
     rows = []
     for crop in track.crops:
         logit = next(logits) if score and crop.unusable is None else None
@@ -94,7 +98,7 @@ def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConf
                 brightness=crop.brightness,
                 unusable=crop.unusable,
                 logit=logit,
-                probability=None if logit is None else to_frame_probability(logit, scoring),
+                probability=None if logit is None else to_probability(logit + correction, scoring),
             )
         )
     return rows
@@ -112,12 +116,12 @@ def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> Cl
 
 
 def to_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Return the calibrated P(fake) of a track."""
+    """Return the calibrated P(fake) of a track, or of one of its frames."""
     return _sigmoid(logit / scoring.temperature + scoring.bias)
 
 
 def to_frame_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Return the calibrated P(fake) of a single frame."""
+    """Return the calibrated P(fake) of a still image, which carries less evidence than the mean of many frames."""
     return _sigmoid(logit / scoring.frame_temperature + scoring.frame_bias)
 
 

@@ -104,3 +104,17 @@ def test_probability_applies_temperature_and_bias() -> None:
 @pytest.mark.parametrize("logit", [-1e9, 1e9])
 def test_extreme_logit_gives_a_probability_within_0_and_1(logit: float) -> None:
     assert 0 <= scoring.to_probability(logit, ScoringConfig(temperature=0.01)) <= 1
+
+
+@pytest.mark.parametrize("correction_weight", [0.0, 0.6])
+@pytest.mark.parametrize("frames", [8, 40])
+def test_mean_of_the_log_odds_of_the_frames_is_that_of_the_track(correction_weight: float, frames: int) -> None:
+    scale = ScoringConfig(temperature=0.6, bias=-1.4, correction_weight=correction_weight)
+    manifest = TRAINED.model_copy(update={"detector": TRAINED.detector.model_copy(update={"scoring": scale})})
+    track = make_track(np.random.default_rng(0).normal(0, 2, frames).tolist())
+    sequence = scoring.score_crops(CorrectingEngine(), track.usable, manifest.detector)
+    scored = scoring.score_track(track, sequence, manifest)
+    rows = scoring.score_frames(track, sequence, scale)
+    odds = [math.log(row.probability / (1 - row.probability)) for row in rows if row.probability is not None]
+    assert scored.probability is not None
+    assert np.mean(odds) == pytest.approx(math.log(scored.probability / (1 - scored.probability)), abs=1e-6)
