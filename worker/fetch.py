@@ -1,8 +1,10 @@
 """Download of a clip from a client's URL, restricted by the egress policy, a size and a timeout."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from urllib.parse import urljoin
 
 import httpcore
 
@@ -14,6 +16,9 @@ from app.infra.file_signatures import SNIFF_BYTES, require_video_signature
 from worker.detector.types import ClipError
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Unmask/1"}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_REDIRECTS_MAX = 5
+"""Object storage and link shorteners need one or two; more is a loop."""
 OnProgress = Callable[[Phase, int, int | None], None]
 
 
@@ -32,7 +37,7 @@ class FetchLimits:
 
 
 def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
-    """Download a clip into an upload. Redirects are not followed.
+    """Download a clip into an upload. The target of a redirect is checked as the URL itself.
 
     Args:
         url: URL of the clip.
@@ -45,9 +50,16 @@ def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchL
         ClipError: The clip cannot be fetched.
         StorageFullError: The disk has no room for the clip.
     """
+    deadline = time.monotonic() + limits.timeout.total_seconds()
     try:
-        with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=limits.timeout) as response:
-            _receive_clip(response, upload, on_progress, limits)
+        for _ in range(1 + _REDIRECTS_MAX):
+            left = timedelta(seconds=max(deadline - time.monotonic(), 0.001))
+            with send_request(limits.egress, "GET", url, headers=_HEADERS, timeout=left) as response:
+                target = _find_redirect(response, url)
+                if target is None:
+                    _receive_clip(response, upload, on_progress, limits)
+                    return
+            url = target
     except EgressRefusedError as error:
         raise ClipError(FailureCode.FETCH_BLOCKED, str(error)) from error
     except httpcore.TimeoutException as error:
@@ -56,11 +68,20 @@ def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchL
     except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as error:
         message = "The server of the URL cannot be reached, or closed the connection. Check the URL."
         raise ClipError(FailureCode.FETCH_FAILED, message) from error
+    message = f"The URL redirects more than {_REDIRECTS_MAX} times. Give the URL of the clip itself."
+    raise ClipError(FailureCode.FETCH_FAILED, message)
+
+
+def _find_redirect(response: httpcore.Response, url: str) -> str | None:
+    """Return the URL that a redirect names, else None."""
+    location = find_header(response, b"location").decode("latin-1")
+    return urljoin(url, location) if response.status in _REDIRECTS and location else None
 
 
 def _receive_clip(response: httpcore.Response, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:
     if response.status != 200:
-        raise ClipError(FailureCode.FETCH_FAILED, _describe_status(response.status))
+        message = f"The server of the URL returned status {response.status} instead of 200. Check the URL."
+        raise ClipError(FailureCode.FETCH_FAILED, message)
     expected_bytes = _parse_content_length(response)
     if expected_bytes is not None and expected_bytes > limits.max_bytes:
         raise _make_too_large_error(limits.max_bytes)
@@ -76,12 +97,6 @@ def _receive_clip(response: httpcore.Response, upload: Upload, on_progress: OnPr
         upload.write(chunk)
         on_progress(Phase.FETCHING, upload.size_bytes, expected_bytes)
     _check_signature(head, response)
-
-
-def _describe_status(status: int) -> str:
-    if 300 <= status < 400:
-        return f"The URL redirects (status {status}). Give the URL of the clip itself."
-    return f"The server of the URL returned status {status} instead of 200. Check the URL."
 
 
 def _check_signature(head: bytes, response: httpcore.Response) -> None:

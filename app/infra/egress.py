@@ -28,7 +28,8 @@ _REFUSED = [
 ]
 _PORTS = {"https": 443, "http": 80}
 _CONNECT_SECONDS = 5.0
-_NO_PUBLIC_HOST = "This host name has no public address. Use a host on the public internet."
+_USE_PUBLIC_HOST = "Use a host on the public internet, or have the operator allow it in UNMASK_EGRESS_ALLOW."
+_NO_PUBLIC_HOST = f"This host name has no public address. {_USE_PUBLIC_HOST}"
 """Message for unknown names and for private addresses alike: a difference would disclose names of the network."""
 
 
@@ -91,7 +92,7 @@ class EgressPolicy:
         literal = _parse_address(parts.hostname)
         is_allowed = literal is not None and self._is_allowed(literal)
         if literal is not None and not is_allowed and not is_public(literal):
-            raise EgressRefusedError("This address is not public. Use a host on the public internet.")
+            raise EgressRefusedError(f"This address is not public. {_USE_PUBLIC_HOST}")
         if not self._allowed and (parts.scheme != "https" or port not in {None, 443}):
             raise EgressRefusedError("Give an https:// URL on port 443.")
         return parts
@@ -200,7 +201,7 @@ def send_request(
     content: bytes = b"",
     timeout: timedelta,
 ) -> Iterator[httpcore.Response]:
-    """Send one request over its own connection and yield the response. Redirects and proxies are not used.
+    """Send one request over its own connection and yield the response, also if it is a redirect. No proxy is used.
 
     Args:
         egress: Policy that decides about the connection.

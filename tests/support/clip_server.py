@@ -35,6 +35,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _moved(self) -> None:
         self._start(302, {"Location": "/clip", "Content-Length": "0"})
 
+    def _moved_twice(self) -> None:
+        self._start(307, {"Location": f"http://{self.headers['Host']}/moved", "Content-Length": "0"})
+
+    def _moved_in_a_circle(self) -> None:
+        self._start(301, {"Location": "/moved-in-a-circle", "Content-Length": "0"})
+
+    def _moved_inside(self) -> None:
+        self._start(302, {"Location": "http://10.0.0.1/clip", "Content-Length": "0"})
+
+    def _moved_without_location(self) -> None:
+        self._start(302, {"Content-Length": "0"})
+
     def _slow(self) -> None:
         self._start(200, {"Content-Length": str(len(CLIP))})
         for byte in CLIP:

@@ -52,12 +52,29 @@ def test_fetch_stores_the_whole_clip_and_reports_progress(
 
 
 @pytest.mark.parametrize(
-    ("path", "message"), [("missing", "404"), ("moved", "302"), ("truncated", "closed the connection")]
+    ("path", "message"),
+    [
+        ("missing", "404"),
+        ("moved-without-location", "302"),
+        ("moved-in-a-circle", "more than 5 times"),
+        ("truncated", "closed the connection"),
+    ],
 )
 def test_response_without_the_clip_raises_fetch_failed(fetch: Fetch, path: str, message: str) -> None:
     with pytest.raises(ClipError, match=message) as caught:
         fetch(path)
     assert caught.value.code is FailureCode.FETCH_FAILED
+
+
+@pytest.mark.parametrize("path", ["moved", "moved-twice"])
+def test_redirects_are_followed(fetch: Fetch, path: str) -> None:
+    assert fetch(path) == CLIP
+
+
+def test_redirect_to_an_address_that_is_not_allowed_raises_fetch_blocked(fetch: Fetch) -> None:
+    with pytest.raises(ClipError, match="UNMASK_EGRESS_ALLOW") as caught:
+        fetch("moved-inside")
+    assert caught.value.code is FailureCode.FETCH_BLOCKED
 
 
 @pytest.mark.parametrize("path", ["clip", "unsized"])
