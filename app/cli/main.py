@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from app.cli.console import describe_os_error, exit_with_error, print_error
+from app.cli.exit_codes import FailOn
 from app.cli.keys import keys_commands
 from app.cli.models import models_commands
 from app.core.settings import MissingSettingError, Settings, describe_invalid
@@ -126,8 +127,11 @@ def scan(
     model: Annotated[
         str | None, typer.Option(help="Name of an installed model. Default: the workers' default model.")
     ] = None,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Verdict, or action of the policy, from which on the exit code is 4.")
+    ] = None,
 ) -> None:
-    """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 1 if one failed."""
+    """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 4 by --fail-on, 1 if one failed."""
     from app.cli.scan import scan_clips, worst_exit_code
     from app.client.client import Client
     from app.client.errors import ApiError, InvalidApiKeyError, UnreachableError
@@ -144,7 +148,7 @@ def scan(
             results = scan_clips(client, clips, as_json=as_json, model=model)
     except (ApiError, InvalidApiKeyError, UnreachableError) as error:
         exit_with_error(error)
-    raise typer.Exit(worst_exit_code(results))
+    raise typer.Exit(worst_exit_code(results, fail_on))
 
 
 @commands.command()

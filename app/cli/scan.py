@@ -2,9 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from app.cli.console import describe_os_error
+from app.cli.exit_codes import ExitCode, FailOn
 from app.client.client import Client
 from app.client.clip_file import name_of
 from app.client.errors import ApiError
@@ -33,14 +33,6 @@ _STYLES = {
     Verdict.AUTHENTIC: "green",
     Verdict.NOT_EVALUATED: "dim",
 }
-
-
-class ExitCode(IntEnum):
-    """Exit code of ``unmask scan``. For several clips it is the worst one, in the order 1, 3, 0."""
-
-    EVALUATED = 0
-    FAILED = 1
-    NOT_EVALUATED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +77,14 @@ class ScanResult:
         }
 
 
-def worst_exit_code(results: Iterable[ScanResult]) -> ExitCode:
+def worst_exit_code(results: Sequence[ScanResult], fail_on: FailOn | None = None) -> ExitCode:
     """Return the exit code for several clips."""
     codes = {result.exit_code for result in results}
-    order = (ExitCode.FAILED, ExitCode.NOT_EVALUATED)
+    if fail_on and any(
+        result.job and fail_on.is_met_by(result.job.verdict, result.job.recommended_action) for result in results
+    ):
+        codes.add(ExitCode.FOUND)
+    order = (ExitCode.FAILED, ExitCode.FOUND, ExitCode.NOT_EVALUATED)
     return next((code for code in order if code in codes), ExitCode.EVALUATED)
 
 
@@ -161,7 +157,9 @@ def _print_result(console: Console, scanned: ScanResult) -> None:
         table.add_row(*_format_track(track, scanned.frames))
     verdict = f"[{_STYLES[result.verdict]}]{result.verdict}[/]"
     table.add_section()
-    table.add_row("clip", verdict, _format_percent(result.probability), "", "", str(result.coverage.frames_sampled), "")
+    length = "" if result.clip.duration_seconds is None else f"0.0-{result.clip.duration_seconds:.1f}"
+    frames = str(result.coverage.frames_sampled)
+    table.add_row("clip", verdict, _format_percent(result.probability), length, "", frames, "")
     console.print(table)
     policy = result.policy
     console.print(

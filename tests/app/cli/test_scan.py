@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from app.cli.exit_codes import ExitCode, FailOn
 from app.cli.main import commands
-from app.cli.scan import ExitCode, ScanResult, _print_result, _scan_clip, sparkline, worst_exit_code
+from app.cli.scan import ScanResult, _print_result, _scan_clip, sparkline, worst_exit_code
 from app.client.client import Client
 from app.core.enums import JobStatus, Priority, ReasonCode, Verdict
 from app.schemas import jobs as schemas
@@ -68,6 +69,12 @@ FAILED = ScanResult(Path("a.mp4"), 0.1, error=("unsupported_media", "This is not
 )
 def test_exit_code_of_several_clips_is_the_worst(results: list[ScanResult], code: ExitCode) -> None:
     assert worst_exit_code(results) is code
+
+
+def test_exit_code_by_the_verdict_ranks_below_a_failure() -> None:
+    assert worst_exit_code([EVALUATED, NOT_EVALUATED], FailOn.BLOCK) is ExitCode.NOT_EVALUATED
+    assert worst_exit_code([EVALUATED, NOT_EVALUATED], FailOn.MANIPULATED) is ExitCode.FOUND
+    assert worst_exit_code([EVALUATED, FAILED], FailOn.MANIPULATED) is ExitCode.FAILED
 
 
 def test_json_object_has_the_documented_fields() -> None:
