@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.core.enums import JobStatus
 from app.core.ids import IdPrefix, example_id
-from app.schemas.base import EXAMPLE_TIME, Schema, example
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_TIME, Schema, example
 from app.schemas.submissions import JOB_REQUEST_EXAMPLE, JobRequest
 
 BATCH_MAX = 100
@@ -25,6 +25,15 @@ class BatchRequest(Schema):
     """Their jobs have the priority `batch` unless their options name another one."""
 
 
+class BatchJob(Schema):
+    """Job of an item of a batch."""
+
+    index: int
+    """Position of the item in the request, from 0."""
+    id: str
+    status: JobStatus
+
+
 class Batch(Schema):
     """Jobs that were submitted together."""
 
@@ -33,7 +42,11 @@ class Batch(Schema):
             "id": example_id(IdPrefix.BATCH),
             "object": "batch",
             "status": "partially_failed",
-            "jobs": {"succeeded": 98, "failed": 2},
+            "counts": {"succeeded": 1, "failed": 1},
+            "jobs": [
+                {"index": 0, "id": EXAMPLE_JOB_ID, "status": "succeeded"},
+                {"index": 1, "id": f"{EXAMPLE_JOB_ID[:-1]}0", "status": "failed"},
+            ],
             "created_at": EXAMPLE_TIME,
             "completed_at": "2026-11-23T17:03:10Z",
         }
@@ -43,8 +56,10 @@ class Batch(Schema):
     object: Literal["batch"] = "batch"
     status: BatchStatus
     """`succeeded`: all jobs succeeded; `failed`: none did."""
-    jobs: dict[JobStatus, int]
-    """Number of jobs per status; `GET /v1/jobs?batch_id=` lists them."""
+    counts: dict[JobStatus, int]
+    """Number of jobs per status."""
+    jobs: list[BatchJob]
+    """Jobs in the order of the items; `GET /v1/jobs?batch_id=` has their results."""
     created_at: datetime
     completed_at: datetime | None
     """Time at which the service noticed that all jobs have ended, and emitted `batch.completed`."""

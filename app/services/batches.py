@@ -1,5 +1,6 @@
 """Use cases of batches: submit, read, complete."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,10 +86,15 @@ def _pointing_at(index: int) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class BatchSnapshot:
-    """A batch with the number of its jobs per status, as it was at one moment."""
+    """A batch with id and status of its jobs, in the order of its items, as it was at one moment."""
 
     batch: Batch
-    counts: dict[JobStatus, int]
+    jobs: list[tuple[UUID, JobStatus]]
+
+    @property
+    def counts(self) -> dict[JobStatus, int]:
+        """Number of jobs per status."""
+        return Counter(status for _, status in self.jobs)
 
     @property
     def status(self) -> schemas.BatchStatus:
@@ -107,14 +113,14 @@ def get_batch(session: Session, batch_id: UUID, *, tenant: str) -> BatchSnapshot
         batch = batch_queries.find_batch(session, batch_id, tenant=tenant)
         if batch is None:
             raise NotFoundError("No batch has this id. Check the id that POST /v1/batches returned.")
-        return BatchSnapshot(batch, batch_queries.count_jobs(session, batch.id))
+        return BatchSnapshot(batch, batch_queries.list_statuses(session, batch.id))
 
 
 def complete_batches(session: Session) -> list[BatchSnapshot]:
     """Emit ``batch.completed`` for the batches whose last job has ended. Returns them."""
     with session.begin():
         completed = [
-            BatchSnapshot(batch, batch_queries.count_jobs(session, batch.id))
+            BatchSnapshot(batch, batch_queries.list_statuses(session, batch.id))
             for batch in batch_queries.complete_batches(session)
         ]
         for snapshot in completed:
@@ -122,7 +128,7 @@ def complete_batches(session: Session) -> list[BatchSnapshot]:
             data = {
                 "id": batch.public_id,
                 "status": snapshot.status,
-                "jobs": snapshot.counts,
+                "counts": snapshot.counts,
                 "completed_at": batch.completed_at,
             }
             webhook_events.emit_batch_event(session, batch, EventType.BATCH_COMPLETED, to_jsonable_python(data))

@@ -103,7 +103,7 @@ def test_batch_end_sends_batch_completed(service: Service, web: str) -> None:
         api.delete(f"/v1/webhook-endpoints/{endpoint['id']}").raise_for_status()
     (event,) = target.verified(endpoint["secret"])
     assert event["data"]["id"] == batch.id
-    assert (event["data"]["status"], event["data"]["jobs"]) == ("partially_failed", {"succeeded": 2, "failed": 1})
+    assert (event["data"]["status"], event["data"]["counts"]) == ("partially_failed", {"succeeded": 2, "failed": 1})
     ended = service.client.get_batch(batch.id)
     assert (ended.status, ended.completed_at is not None) == ("partially_failed", True)
     verdicts = {job.external_id: job.verdict for job in service.client.jobs(batch_id=batch.id)}

@@ -1,5 +1,6 @@
 """Present batches."""
 
+from app.core.ids import IdPrefix, format_id
 from app.schemas import batches as schemas
 from app.services.batches import BatchSnapshot
 
@@ -10,7 +11,11 @@ def present_batch(snapshot: BatchSnapshot) -> schemas.Batch:
     return schemas.Batch(
         id=batch.public_id,
         status=snapshot.status,
-        jobs=snapshot.counts,
+        counts=snapshot.counts,
+        jobs=[
+            schemas.BatchJob(index=index, id=format_id(IdPrefix.JOB, job_id), status=status)
+            for index, (job_id, status) in enumerate(snapshot.jobs)
+        ],
         created_at=batch.created_at,
         completed_at=batch.completed_at,
     )

@@ -31,5 +31,5 @@ async def submit_batch(
 
 @router.get("/{batch_id}", summary="Get a batch", responses=problems(404))
 def get_batch(session: SessionDep, reader: Reader, batch_id: BatchId) -> schemas.Batch:
-    """Get the number of its jobs per status."""
+    """Get the status of its jobs."""
     return present_batch(batches.get_batch(session, batch_id, tenant=reader.tenant))

@@ -18,10 +18,10 @@ def find_batch(session: Session, batch_id: UUID, *, tenant: str) -> Batch | None
     return session.scalars(select(Batch).where(Batch.id == batch_id, Batch.tenant == tenant)).one_or_none()
 
 
-def count_jobs(session: Session, batch_id: UUID) -> dict[JobStatus, int]:
-    """Count the jobs of a batch per status, including deleted ones."""
-    query = select(Job.status, func.count().label("jobs")).where(Job.batch_id == batch_id).group_by(Job.status)
-    return {row.status: row.jobs for row in session.execute(query)}
+def list_statuses(session: Session, batch_id: UUID) -> list[tuple[UUID, JobStatus]]:
+    """Return id and status of the jobs of a batch in the order of its items, including deleted ones."""
+    query = select(Job.id, Job.status).where(Job.batch_id == batch_id).order_by(Job.id)  # ids rise with time
+    return [(row.id, row.status) for row in session.execute(query)]
 
 
 def complete_batches(session: Session) -> Sequence[Batch]:

@@ -30,6 +30,8 @@ def test_batch_is_completed_once_after_its_last_job(api: TestClient, sessions: S
         with sessions() as session:
             return len(batches.complete_batches(session))
 
+    listed = [api.get(f"/v1/jobs/{job['id']}").json()["batch_id"] for job in batch["jobs"]]
+    assert ([job["index"] for job in batch["jobs"]], listed) == ([0, 1], [batch["id"]] * 2)
     finish(sessions)
     assert complete_batches() == 0
     (left,) = api.get("/v1/jobs", params={"batch_id": batch["id"], "status": "queued"}).json()["items"]
@@ -41,5 +43,5 @@ def test_batch_is_completed_once_after_its_last_job(api: TestClient, sessions: S
         (event,) = session.scalars(select(WebhookEvent)).all()
     assert (event.type, event.job_id) == (EventType.BATCH_COMPLETED, None)
     data = read_body(event)["data"]
-    assert (data["id"], data["jobs"]) == (batch["id"], {"succeeded": 1, "canceled": 1})
+    assert (data["id"], data["counts"]) == (batch["id"], {"succeeded": 1, "canceled": 1})
     assert finished_first["batch_id"] is None
