@@ -13,9 +13,9 @@ from app.api.error_handlers import add_error_handlers
 from app.api.job_events import JobEvents
 from app.api.middleware.authentication import ApiKeyAuthenticator, ApiKeyMiddleware
 from app.api.middleware.body_limit import BodyLimitMiddleware
-from app.api.middleware.methods import MethodMiddleware
 from app.api.middleware.rate_limits import RateLimiter
 from app.api.middleware.request_context import RequestContextMiddleware
+from app.api.middleware.request_line import RequestLineMiddleware
 from app.api.openapi import make_openapi
 from app.api.resources import Resources
 from app.api.routes import audit, batches, health, jobs, models, policies, uploads, webhooks
@@ -115,7 +115,7 @@ def _add_middleware(app: FastAPI, settings: Settings, routes: Sequence[APIRoute]
     """Add middleware. The last one added handles a request first."""
     app.add_middleware(ApiKeyMiddleware)
     app.add_middleware(BodyLimitMiddleware, max_bytes=settings.json_max_bytes, routes=routes)
-    app.add_middleware(MethodMiddleware)
+    app.add_middleware(RequestLineMiddleware)
     app.add_middleware(RequestContextMiddleware)
     app.add_middleware(
         CORSMiddleware,

@@ -14,7 +14,7 @@ from fastapi.sse import ServerSentEvent
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.api.presenters.jobs import present_progress, present_transition
+from app.api.presenters.jobs import present_progress_event, present_transition
 from app.api.sessions import run_in_session
 from app.core.logging import make_logger
 from app.db.queries.transitions import JOB_CHANNEL
@@ -79,14 +79,15 @@ class JobEvents:
                 find = partial(jobs.list_transitions, job_id=job_id, tenant=tenant, after=after)
                 rows, job = await run_in_session(self._sessions, find)
                 for row in rows:
-                    yield present_transition(row)
+                    yield present_transition(row, job)
                     after = row.id
                 if job.status.is_final:
                     return
-                progress = present_progress(job)
-                if progress and progress != sent:
+                progress = (job.phase, job.progress_done, job.progress_total)
+                event = present_progress_event(job, after=after)
+                if event and progress != sent:
                     sent = progress
-                    yield ServerSentEvent(event="job.progress", data=progress)
+                    yield event
                 with suppress(TimeoutError):
                     await asyncio.wait_for(changed.wait(), timeout=_POLL_SECONDS)
                 changed.clear()

@@ -136,6 +136,16 @@ class JobEvent(Schema):
     status: JobStatus
     attempt: int
     at: datetime
+    verdict: Verdict | None
+    """Verdict of a job that has succeeded, else null; so is `probability`."""
+    probability: float | None
+
+
+class ProgressEvent(Progress):
+    """Progress of a running job."""
+
+    job_id: str
+    at: datetime
 
 
 class ReanalysisRequest(Schema):

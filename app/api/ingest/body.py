@@ -121,9 +121,9 @@ def _make_parser(request: Request, limits: UploadLimits) -> BodyParser:
                 "The Content-Type multipart/form-data has no boundary. Leave this header to your HTTP client."
             )
         return MultipartParser(parameters[b"boundary"], limits)
-    if content_type == b"application/octet-stream":
+    if content_type == b"application/octet-stream" or content_type.startswith(b"video/"):
         return RawParser(request.headers.get(OPTIONS_HEADER, "{}"))
     raise UnsupportedMediaError(
-        "Send the clip as multipart/form-data (parts 'file' and 'options') or as application/octet-stream, "
-        "or name its source as application/json."
+        "Send the clip as multipart/form-data (parts 'file' and 'options'), as application/octet-stream or as a video "
+        "type such as video/mp4, or name its source as application/json."
     )

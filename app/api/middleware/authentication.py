@@ -17,7 +17,7 @@ from app.services import keys
 from app.services.keys import OPERATOR, Principal
 
 _PUBLIC = ("/livez", "/readyz", "/docs", "/openapi.json", "/static-offline-docs/", UPLOAD_URLS)
-"""Paths without a key: health, the reference with its scripts, upload URLs. All others need a key."""
+"""Paths without a key, beside ``/``: health, the reference with its scripts, upload URLs. All others need a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,9 @@ async def _refuse(
 
 
 def _is_public(path: str) -> bool:
-    return any(path == public or (public.endswith("/") and path.startswith(public)) for public in _PUBLIC)
+    return path == "/" or any(
+        path == public or (public.endswith("/") and path.startswith(public)) for public in _PUBLIC
+    )
 
 
 def _find_key(connection: HTTPConnection) -> str | None:

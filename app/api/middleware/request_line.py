@@ -1,4 +1,4 @@
-"""Middleware that maps methods: HEAD is answered as GET without the body, and tus clients may override POST."""
+"""Middleware that maps methods and paths: HEAD becomes GET, tus clients may override POST, a last slash is ignored."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -9,11 +9,11 @@ _OVERRIDE_HEADER = "x-http-method-override"
 _OVERRIDES = {"PATCH", "HEAD"}
 
 
-class MethodMiddleware:
-    """Changes the method of a request before the router sees it.
+class RequestLineMiddleware:
+    """Changes method and path of a request before the router sees it.
 
     Each path with GET also has HEAD (RFC 9110, section 9.3.2). Upload URLs have a HEAD of their own, and accept
-    ``X-HTTP-Method-Override`` from environments without PATCH (tus 1.0.0).
+    ``X-HTTP-Method-Override`` from environments without PATCH (tus 1.0.0). ``/v1/jobs/`` is ``/v1/jobs``.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -23,7 +23,9 @@ class MethodMiddleware:
         """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif scope["path"].startswith(UPLOAD_URLS):
+            return
+        scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
+        if scope["path"].startswith(UPLOAD_URLS):
             wanted = Headers(scope=scope).get(_OVERRIDE_HEADER, "").upper()
             is_overridden = scope["method"] == "POST" and wanted in _OVERRIDES
             await self._app({**scope, "method": wanted} if is_overridden else scope, receive, send)

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from fastapi import Request, Response
 from fastapi.sse import ServerSentEvent
 
 from app.api.pagination import cut_page
 from app.api.presenters.responses import link_next, respond_json
-from app.core.enums import STATUS_EVENTS
+from app.core.enums import STATUS_EVENTS, EventType, JobStatus
 from app.core.ids import IdPrefix, format_id
 from app.db.tables.jobs import Feedback, Job, Transition
 from app.db.tables.results import Result
@@ -72,11 +73,27 @@ def present_progress(job: Job) -> job_schemas.Progress | None:
     return job_schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
 
 
-def present_transition(row: Transition) -> ServerSentEvent:
-    """Return a transition as a server-sent event. Its id resumes a broken stream."""
-    job_id = format_id(IdPrefix.JOB, row.job_id)
-    event = job_schemas.JobEvent(job_id=job_id, status=row.status, attempt=row.attempt, at=row.at)
+def present_transition(row: Transition, job: Job) -> ServerSentEvent:
+    """Return a transition of a job as a server-sent event. Its id resumes a broken stream."""
+    result = present_result(job.result) if row.status is JobStatus.SUCCEEDED and job.result else None
+    event = job_schemas.JobEvent(
+        job_id=job.public_id,
+        status=row.status,
+        attempt=row.attempt,
+        at=row.at,
+        verdict=result.verdict if result else None,
+        probability=result.probability if result else None,
+    )
     return ServerSentEvent(id=str(row.id), event=STATUS_EVENTS[row.status], data=event)
+
+
+def present_progress_event(job: Job, *, after: int) -> ServerSentEvent | None:
+    """Return the progress of a running attempt as a server-sent event with the id of the last transition, else None."""
+    progress = present_progress(job)
+    if progress is None:
+        return None
+    event = job_schemas.ProgressEvent(job_id=job.public_id, at=datetime.now(UTC), **progress.model_dump())
+    return ServerSentEvent(id=str(after), event=EventType.JOB_PROGRESS, data=event)
 
 
 def present_feedback(row: Feedback) -> feedback_schemas.Feedback:

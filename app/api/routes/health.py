@@ -1,6 +1,7 @@
 """Routes of liveness and readiness, for load balancers and orchestrators."""
 
 from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.dependencies import ResourcesDep
@@ -9,6 +10,12 @@ from app.db.engine import find_schema_version
 from app.schemas.problems import Health
 
 router = APIRouter(tags=["health"])
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """Lead a person with a browser to the documentation."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/livez", summary="Get liveness")

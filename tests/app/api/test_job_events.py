@@ -43,6 +43,9 @@ def test_stream_has_all_transitions_and_ends_with_the_job(api: TestClient, sessi
     assert ids == sorted(ids)
     last = json.loads(transitions[-1]["data"])
     assert (last["job_id"], last["status"], last["attempt"]) == (job_id, "succeeded", 1)
+    job = api.get(f"/v1/jobs/{job_id}").json()
+    assert (last["verdict"], last["probability"]) == (job["verdict"], job["result"]["probability"])
+    assert json.loads(transitions[0]["data"])["verdict"] is None
     continued = read_events(api, job_id, **{"Last-Event-ID": transitions[0]["id"]})
     assert [event["event"] for event in continued] == ["job.started", "job.succeeded"]
 

@@ -1,4 +1,4 @@
-"""Methods: HEAD of every path with GET, overridden methods of tus."""
+"""Request line: HEAD of every path with GET, overridden methods of tus, paths that end with a slash."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -44,3 +44,15 @@ def test_compressed_body_is_refused_by_its_encoding(api: TestClient) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/octet-stream"}
     detail = problem(api.post("/v1/jobs", content=b"\x1f\x8b", headers=headers), 415, "unsupported_media")["detail"]
     assert "gzip" in detail
+
+
+def test_last_slash_of_a_path_is_ignored(api: TestClient) -> None:
+    job = submit(api)
+    assert api.get("/v1/jobs/", follow_redirects=False).json()["items"][0]["id"] == job["id"]
+    assert api.get(f"{job['links']['self']}/", follow_redirects=False).status_code == 200
+    assert api.post("/v1/jobs/", files={"file": MP4}, follow_redirects=False).status_code == 202
+
+
+def test_root_leads_to_the_documentation(keyless_api: TestClient) -> None:
+    response = keyless_api.get("/", follow_redirects=False)
+    assert (response.status_code, response.headers["location"]) == (307, "/docs")
