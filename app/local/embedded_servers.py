@@ -35,8 +35,7 @@ class AlreadyServingError(Exception):
 @contextmanager
 def lock_data_dir(data_dir: Path) -> Iterator[None]:
     """Lock the data directory for this process. Raises AlreadyServingError."""
-    data_dir.mkdir(parents=True, exist_ok=True)
-    data_dir.chmod(0o700)
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (data_dir / "serve.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -44,6 +43,7 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
             raise AlreadyServingError(
                 f"{data_dir} is in use. Stop the other 'unmask serve', or set UNMASK_DATA_DIR to another folder."
             ) from error
+        data_dir.chmod(0o700)  # not earlier: the server of another 'unmask serve' would lose its data
         yield
 
 

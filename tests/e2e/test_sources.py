@@ -58,7 +58,7 @@ def test_url_without_clip_fails_with_code(service: Service, web: str) -> None:
 def test_client_upload_resumes_after_interruption(
     service: Service, clip: Clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.client.upload.CHUNK_BYTES", 50_000)
+    monkeypatch.setattr("app.client.upload.CHUNK_BYTES", 30_000)
     monkeypatch.setattr("app.client.upload.CHUNK_RETRY_SECONDS", 0.01)
     path = clip("speaker.mp4")
     sent: list[int] = []

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from app.local.embedded_servers import (
+    AlreadyServingError,
     ServerDiedError,
     embedded_postgres,
+    lock_data_dir,
     make_valkey,
     require_listening,
     start_valkey,
@@ -42,3 +44,13 @@ def test_folders_above_the_database_are_entered_but_not_listed_by_others(tmp_pat
     with embedded_postgres(private / "data") as url:
         require_listening("PostgreSQL", url)
         assert private.stat().st_mode & 0o777 == 0o701
+
+
+def test_data_directory_in_use_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with lock_data_dir(folder):
+        assert folder.stat().st_mode & 0o777 == 0o700
+        folder.chmod(0o701)  # as the server of root needs it
+        with pytest.raises(AlreadyServingError, match="in use"), lock_data_dir(folder):
+            pass
+        assert folder.stat().st_mode & 0o777 == 0o701
