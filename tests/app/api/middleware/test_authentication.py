@@ -19,6 +19,6 @@ def test_key_in_x_api_key_is_accepted(keyless_api: TestClient) -> None:
     assert keyless_api.get("/v1/jobs", headers={"X-API-Key": API_KEY}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/jobs", "/metrics", "/docs/x", "/livez/x"])
+@pytest.mark.parametrize("path", ["/v1", "/v2/jobs", "/metrics", "/docs/x", "/livez/x"])
 def test_path_that_is_not_public_is_unauthorized(keyless_api: TestClient, path: str) -> None:
     problem(keyless_api.get(path), 401, "unauthorized")

@@ -13,7 +13,7 @@ def test_batch_creates_one_job_per_item(api: TestClient) -> None:
     key = {"Idempotency-Key": "b"}
     response = api.post("/v1/batches", json={"items": items}, headers=key)
     batch = response.json()
-    assert (response.status_code, batch["status"], batch["jobs"]) == (202, "running", {"queued": 2})
+    assert (response.status_code, batch["status"], batch["counts"]) == (202, "running", {"queued": 2})
     assert api.post("/v1/batches", json={"items": items}, headers=key).json()["id"] == batch["id"]
     problem(submit_source(api, {"sha256": SHA256}, key), 422, "idempotency_mismatch")
     listed = api.get("/v1/jobs", params={"batch_id": batch["id"]}).json()["items"]
