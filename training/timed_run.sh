@@ -6,6 +6,7 @@
 #   CONFIG  config.json of 'python -m training pack'
 #   OUT     folder for run.log, history.csv, config.json and the model in parts of 15 MB (cat model.tar.part-* | tar x)
 # WHEELS (default .gpu/wheels) is a folder of wheels that the machine lacks. PYTHON (default python3) needs torch and timm.
+# GENERATOR (optional) has the weights of 'python -m training generate': half of the pseudo-fakes go through it.
 set -euo pipefail
 config=$1 out=$2
 shift 2
@@ -26,6 +27,10 @@ print(f"torch {torch.__version__}, GPU: {gpu}")'
 if command -v nvidia-smi >/dev/null; then
   nvidia-smi --query-gpu=timestamp,utilization.gpu,memory.used --format=csv --loop=10 >"$out/gpu.csv" &
   monitor=$!
+fi
+if [ -n "${GENERATOR:-}" ]; then
+  "$python" -m training generate --config "$config" --weights "$GENERATOR" --out "$scratch/generated"
+  set -- "data.generator=$scratch/generated" blend.generator=0.5 "$@"
 fi
 "$python" -m training train --config "$config" --out "$scratch/run" "$@"
 [ -z "${monitor:-}" ] || kill "$monitor"

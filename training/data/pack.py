@@ -88,7 +88,7 @@ def pack_dataset(config: TrainConfig, out: Path, options: PackOptions) -> dict[s
     out.mkdir(parents=True)
     store = ImageStore(config.data.manifest.parent)
     landmarks = load_landmarks(config.data.landmarks) if config.data.landmarks else {}
-    shards = ShardWriter(out, "faces")
+    shards = ShardWriter(out, "faces", suffix=".webp")
     rows: list[CropRow] = []
     packed_landmarks: dict[str, Floats] = {}
     groups = list(_choose_groups(config, options))

@@ -14,10 +14,11 @@ class ShardWriter:
     Args:
         out: Folder of the files.
         stem: Beginning of their names.
+        suffix: End of the names of the images, such as ``.webp``.
     """
 
-    def __init__(self, out: Path, stem: str) -> None:
-        self._out, self._stem = out, stem
+    def __init__(self, out: Path, stem: str, *, suffix: str) -> None:
+        self._out, self._stem, self._suffix = out, stem, suffix
         self._images = self._shards = self._shard_bytes = 0
         self._file: zipfile.ZipFile | None = None
         self.size_bytes = 0
@@ -29,7 +30,7 @@ class ShardWriter:
             self._file = zipfile.ZipFile(self._out / f"{self._stem}-{self._shards:02}.zip", "w")
             self._shards += 1
             self._shard_bytes = 0
-        name = f"{self._images:06}.webp"
+        name = f"{self._images:06}{self._suffix}"
         self._file.writestr(name, content)
         self._images += 1
         self._shard_bytes += len(content) + ENTRY_BYTES
