@@ -152,6 +152,24 @@ def scan(
 
 
 @commands.command()
+def listen(
+    secret: Annotated[
+        str,
+        typer.Option(
+            envvar="WEBHOOK_SECRET", help="Secret of the webhook endpoint, whsec_... Default: WEBHOOK_SECRET."
+        ),
+    ],
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 9000,
+) -> None:
+    """Receive webhooks on this machine, verify their signatures and print them, until Ctrl-C."""
+    from app.cli.listen import make_listener
+
+    with make_listener(secret, port=port, on_line=lambda line: print(line, flush=True)) as server:  # noqa: T201
+        print(f"Listening on http://127.0.0.1:{port}. Press Ctrl-C to stop.", flush=True)  # noqa: T201
+        server.serve_forever()
+
+
+@commands.command()
 def demo(clips: Clips) -> None:
     """Start a temporary service, analyze clips over HTTP, stop the service. Exits as 'scan' does."""
     from app.cli.demo import DemoError, run_demo
