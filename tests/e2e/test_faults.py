@@ -14,7 +14,7 @@ from app.core.enums import FailureCode, JobStatus
 from app.local.embedded_servers import start_valkey
 from tests.conftest import API_KEY
 from tests.e2e.conftest import Service
-from tests.support.processes import command_line
+from tests.support.processes import crash_postgres
 from tests.support.waiting import wait_until
 
 Clip = Callable[[str], Path]
@@ -107,18 +107,10 @@ def test_submit_without_redis_runs_later(service: Service, clip: Clip) -> None:
         assert service.wait_for_end(job).status is JobStatus.SUCCEEDED
 
 
-def crash_postgres(service: Service) -> None:
-    """Kill a backend. The server then ends all others and recovers, as after a power failure."""
-    (process_file,) = service.folder.joinpath("postgres").rglob("postmaster.pid")
-    server = psutil.Process(int(process_file.read_text().splitlines()[0]))
-    backend = next(child for child in server.children() if "idle" in command_line(child))
-    backend.kill()
-
-
 def test_database_crash_job_still_succeeds(service: Service, clip: Clip) -> None:
     with service.worker() as worker:
         job = service.submit_hung(worker, clip("speaker.mp4"))
-        crash_postgres(service)
+        crash_postgres(service.folder)
         worker.decoder().resume()
         wait_until(service.client.is_ready)
         ended = service.wait_for_end(job)

@@ -1,5 +1,7 @@
 """Reading of processes that may end at any moment."""
 
+from pathlib import Path
+
 import psutil
 
 
@@ -9,3 +11,11 @@ def command_line(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def crash_postgres(folder: Path) -> None:
+    """Kill a connection of the server with its data below the folder: it recovers as after a power cut."""
+    (process_file,) = folder.rglob("postmaster.pid")
+    server = psutil.Process(int(process_file.read_text().splitlines()[0]))
+    backend = next(child for child in server.children() if "idle" in command_line(child))
+    backend.kill()
