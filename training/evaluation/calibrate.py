@@ -5,6 +5,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ from worker.detector.config import OperatingPoint, ScoringConfig
 from worker.detector.model.engine import make_engine
 from worker.detector.model.manifest import Manifest, load_model_manifest
 from worker.detector.scoring import to_frame_probability, to_probability
+
+Reals = dict[str, dict[str, list[float]]]
+"""Probabilities of real clips or frames, by data set and path. Changed copies of a clip share its path."""
 
 SUSPICIOUS_FPR, MANIPULATED_FPR = 0.05, 0.01
 """Default false-positive rates of the thresholds."""
@@ -190,7 +194,7 @@ def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targe
             "frame_suspicious_at": frame_suspicious_at,
             "frame_manipulated_at": max(_threshold(real_frames, targets.manipulated), frame_suspicious_at),
             "operating_points": _operating_points(real_clips, fake_clips),
-            "real_clips": len({(reals.dataset, reals.path) for _, reals in clips if reals.label == 0}),
+            "real_clips": sum(map(len, real_clips.values())),
             "calibrated": True,
         }
     )
@@ -200,12 +204,12 @@ def _real_probabilities(
     scored: Sequence[tuple[float, Prediction]],
     scoring: ScoringConfig,
     to_calibrated: Callable[[float, ScoringConfig], float],
-) -> dict[str, list[float]]:
-    """Return the probabilities of the reals per data set."""
-    reals: dict[str, list[float]] = defaultdict(list)
+) -> Reals:
+    """Return the probabilities of the reals."""
+    reals: Reals = defaultdict(lambda: defaultdict(list))
     for logit, prediction in scored:
         if prediction.label == 0:
-            reals[prediction.dataset].append(to_calibrated(logit, scoring))
+            reals[prediction.dataset][prediction.path].append(to_calibrated(logit, scoring))
     return reals
 
 
@@ -237,7 +241,7 @@ def _fit_temperature(scored: Sequence[tuple[float, Prediction]]) -> tuple[float,
     return float(1 / slope), float(bias)
 
 
-def _operating_points(reals: dict[str, list[float]], fakes: Sequence[float]) -> list[OperatingPoint]:
+def _operating_points(reals: Reals, fakes: Sequence[float]) -> list[OperatingPoint]:
     """Return an operating point per policy rate, by rising rate and so by falling threshold.
 
     A lower rate never gets a lower threshold, although a higher rate is checked on more data sets.
@@ -251,9 +255,10 @@ def _operating_points(reals: dict[str, list[float]], fakes: Sequence[float]) -> 
     return points
 
 
-def _threshold(reals: dict[str, list[float]], rate: float) -> float:
+def _threshold(reals: Reals, rate: float) -> float:
     """Return a threshold that at most this share of the reals reaches, in all and in each large data set."""
-    everything = [probability for probabilities in reals.values() for probability in probabilities]
-    large = [probabilities for probabilities in reals.values() if len(probabilities) * rate >= 1]
+    sets = {name: list(chain.from_iterable(clips.values())) for name, clips in reals.items()}
+    everything = list(chain.from_iterable(sets.values()))
+    large = [sets[name] for name, clips in reals.items() if len(clips) * rate >= 1]
     quantiles = [sorted(probabilities)[-1 - int(rate * len(probabilities))] for probabilities in (everything, *large)]
     return float(np.nextafter(max(quantiles), 1.0))

@@ -58,6 +58,14 @@ def average_models(models: Sequence[Path], out: Path, *, weights: Sequence[float
         f"{weight:.3g} of {manifest.name} {manifest.version} (weights {manifest.weights_sha256[:12]})"
         for weight, manifest in zip(weights, manifests, strict=True)
     )
-    provenance = first.provenance and first.provenance.model_copy(update={"initial_weights": f"average: {parts}"})
+    provenance = first.provenance and first.provenance.model_copy(
+        update={"initial_weights": f"average: {parts}", "data_terms": _join_terms(manifests)}
+    )
     detector = first.detector.model_copy(update={"scoring": ScoringConfig()})
     return write_model(out, classifiers[0], first.model_copy(update={"detector": detector, "provenance": provenance}))
+
+
+def _join_terms(manifests: Sequence[Manifest]) -> str:
+    """Return the terms of the data of all models, each once."""
+    terms = [manifest.provenance.data_terms for manifest in manifests if manifest.provenance]
+    return " ".join(dict.fromkeys(terms))

@@ -124,6 +124,9 @@ def test_changed_copies_count_for_the_thresholds_and_not_as_clips() -> None:
     copies = make_predictions(rng.normal(6 * labels, 1), labels)  # of the same paths
     alone, both = (fit_scoring(predictions, ScoringConfig(), Targets()) for predictions in (clean, [*clean, *copies]))
     assert alone.real_clips == both.real_clips == 100
+    few = make_predictions(np.full(4, 9.0), np.zeros(4), dataset="few") * 4
+    with_few = fit_scoring([*clean, *copies, *few], ScoringConfig(), Targets(0.2, 0.2))
+    assert to_probability(9.0, with_few) >= with_few.suspicious_at  # four clips are fewer than one by the rate
     reals = [prediction for prediction in (*clean, *copies) if prediction.label == 0]
     above = [to_probability(prediction.logit or 0, both) >= both.suspicious_at for prediction in reals]
     assert np.mean(above) == 0.05
