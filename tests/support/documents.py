@@ -68,6 +68,7 @@ NOT_RUN = {
     r"\.venv/bin/torchrun": "needs several GPUs",
     r"\.venv/bin/python example\.py": "the Python block that it names is run",
     r"WEBHOOK_SECRET=\S+ \.venv/bin/uvicorn": "runs until Ctrl-C; tests/architecture calls the receiver",
+    r"WEBHOOK_SECRET=\S+ \.venv/bin/unmask listen": "runs until Ctrl-C; tests/app/cli calls the receiver",
 }
 """Commands that no test runs as they are, as patterns of their beginnings, each with the reason. The summary of pytest
 prints the list (tests/conftest.py)."""
