@@ -16,8 +16,9 @@ def exit_with_error(error: Exception | str) -> NoReturn:
 
 def describe_os_error(error: OSError) -> str:
     """Return a sentence with the path, the reason and the next step."""
-    place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}. Check the path and its permissions."
+    if error.filename is None:
+        return f"{error.strerror or error}."
+    return f"{error.filename}: {error.strerror or error}. Check the path and its permissions."
 
 
 def print_error(message: str) -> None:

@@ -4,12 +4,19 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError
+
 from app.client.webhooks import WebhookError, verify_webhook
 
 _BODY_MAX_BYTES = 2**20
 """Largest body that is read; events are far smaller."""
 _SHOWN = ("id", "external_id", "status", "verdict", "probability", "recommended_action")
 """Fields of an event's data that are printed, if they are there."""
+
+
+class ListenError(Exception):
+    """The receiver cannot be started."""
 
 
 def make_listener(secret: str, *, port: int, on_line: Callable[[str], None]) -> ThreadingHTTPServer:
@@ -21,8 +28,12 @@ def make_listener(secret: str, *, port: int, on_line: Callable[[str], None]) -> 
         on_line: Callback for one line per request.
 
     Raises:
-        OSError: The port is in use.
+        ListenError: The secret is not one, or the port is in use.
     """
+    try:
+        Webhook(secret)
+    except (EmptyWebhookSecretError, ValueError) as error:
+        raise ListenError("The secret is not that of a webhook endpoint. Copy it again: whsec_...") from error
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -41,7 +52,10 @@ def make_listener(secret: str, *, port: int, on_line: Callable[[str], None]) -> 
         def log_message(self, *_: object) -> None:
             pass
 
-    return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    except OSError as error:
+        raise ListenError(f"Port {port} cannot be used: {error.strerror}. Choose another --port.") from error
 
 
 def _describe(data: dict[str, Any]) -> str:

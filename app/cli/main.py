@@ -162,9 +162,13 @@ def listen(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 9000,
 ) -> None:
     """Receive webhooks on this machine, verify their signatures and print them, until Ctrl-C."""
-    from app.cli.listen import make_listener
+    from app.cli.listen import ListenError, make_listener
 
-    with make_listener(secret, port=port, on_line=lambda line: print(line, flush=True)) as server:  # noqa: T201
+    try:
+        server = make_listener(secret, port=port, on_line=lambda line: print(line, flush=True))  # noqa: T201
+    except ListenError as error:
+        exit_with_error(error)
+    with server:
         print(f"Listening on http://127.0.0.1:{port}. Press Ctrl-C to stop.", flush=True)  # noqa: T201
         server.serve_forever()
 

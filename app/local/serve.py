@@ -138,6 +138,7 @@ def _environment(settings: Settings, on_message: Callable[[str], None]) -> Itera
 @contextmanager
 def _published_file(path: Path, text: str) -> Iterator[None]:
     """Write a file that other commands read; delete it at the end of the context."""
+    path.touch(mode=0o600)
     path.write_text(text)
     try:
         yield

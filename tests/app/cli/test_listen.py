@@ -9,7 +9,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from app.cli.listen import make_listener
+from app.cli.listen import ListenError, make_listener
 
 SECRET = "whsec_" + "A" * 32
 
@@ -47,3 +47,10 @@ def test_webhook_of_another_secret_or_without_a_body_is_refused(url: str, lines:
     assert httpx.post(url).status_code == 401
     assert all(line.startswith("refused") for line in lines)
     assert len(lines) == 2
+
+
+def test_wrong_secret_and_used_port_are_told_at_the_start(url: str) -> None:
+    with pytest.raises(ListenError, match="whsec_"):
+        make_listener("whsec_!", port=0, on_line=print)
+    with pytest.raises(ListenError, match="--port"):
+        make_listener(SECRET, port=httpx.URL(url).port or 0, on_line=print)
