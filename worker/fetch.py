@@ -73,9 +73,15 @@ def fetch_clip(url: str, upload: Upload, on_progress: OnProgress, limits: FetchL
 
 
 def _find_redirect(response: httpcore.Response, url: str) -> str | None:
-    """Return the URL that a redirect names, else None."""
+    """Return the URL that a redirect names, else None. Raises ClipError."""
     location = find_header(response, b"location").decode("latin-1")
-    return urljoin(url, location) if response.status in _REDIRECTS and location else None
+    if response.status not in _REDIRECTS or not location:
+        return None
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        message = "The URL redirects to something that is not a URL. Give the URL of the clip itself."
+        raise ClipError(FailureCode.FETCH_FAILED, message) from error
 
 
 def _receive_clip(response: httpcore.Response, upload: Upload, on_progress: OnProgress, limits: FetchLimits) -> None:

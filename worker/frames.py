@@ -47,10 +47,7 @@ def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extra
     def write(frame: SampledFrame) -> None:
         picture = _draw(frame)
         path = out / f"{frame.pts_seconds:09.3f}.jpg"
-        if not cv2.imwrite(str(path), picture):
-            raise FramesError(
-                f"{path} cannot be written. Check the permissions of the folder and the space on the disk."
-            )
+        _write_picture(path, picture)
         height, width = picture.shape[:2]
         size = (_TILE_PX, max(round(height * _TILE_PX / width), 1))
         # A frame comes again if the clip is turned; the last one counts.
@@ -60,8 +57,13 @@ def write_frames(clip: Path, out: Path, settings: WorkerSettings) -> tuple[Extra
     with Sandbox(config, settings.make_sandbox_options()) as sandbox, clip.open("rb") as file:
         extraction = sandbox.extract(file, lambda _done, _total: None, on_image=write)
     sheet = _arrange([tiles[seconds] for seconds in sorted(tiles)], columns=config.sampling.window_frames)
-    cv2.imwrite(str(out / CONTACT_SHEET_NAME), sheet)
+    _write_picture(out / CONTACT_SHEET_NAME, sheet)
     return extraction, len(tiles)
+
+
+def _write_picture(path: Path, picture: Image) -> None:
+    if not cv2.imwrite(str(path), picture):
+        raise FramesError(f"{path} cannot be written. Check the permissions of the folder and the space on the disk.")
 
 
 def _draw(frame: SampledFrame) -> Image:

@@ -44,6 +44,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _moved_inside(self) -> None:
         self._start(302, {"Location": "http://10.0.0.1/clip", "Content-Length": "0"})
 
+    def _moved_to_nonsense(self) -> None:
+        self._start(302, {"Location": "https://[", "Content-Length": "0"})
+
     def _moved_without_location(self) -> None:
         self._start(302, {"Content-Length": "0"})
 

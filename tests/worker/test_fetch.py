@@ -56,6 +56,7 @@ def test_fetch_stores_the_whole_clip_and_reports_progress(
     [
         ("missing", "404"),
         ("moved-without-location", "302"),
+        ("moved-to-nonsense", "not a URL"),
         ("moved-in-a-circle", "more than 5 times"),
         ("truncated", "closed the connection"),
     ],

@@ -110,7 +110,8 @@ class Timeline:
         steps[is_hidden] = 0.0
         self.film_seconds: Seconds = np.append(0.0, np.minimum(steps, _PAUSE_SECONDS).cumsum())
         """(N + 1,) amount of film before each frame, and in total. Pauses are left out."""
-        ticks: Integers = np.rint(steps / self._time_base).astype(np.int64)  # exact sums
+        # Exact sums; a step is at least one unit of the clock.
+        ticks: Integers = np.maximum(np.rint(steps / self._time_base), steps > 0).astype(np.int64)
         self._shown_seconds: Seconds = np.append(0, ticks.cumsum()) * self._time_base
         """(N + 1,) time of each frame in a player, and the end."""
 
@@ -151,7 +152,7 @@ class Timeline:
         if seconds > _JUMP_SECONDS and segment.stop < len(self):
             # The packet of a frame behind a jump of the clock may come before it, if frames refer to later ones.
             shown, seconds = self._find_shown(self.get_segment(segment.stop), pts)
-        return float(self._shown_seconds[shown] + seconds)
+        return float(self._shown_seconds[shown] + np.clip(seconds, -_JITTER_SECONDS, _JUMP_SECONDS))
 
     def _find_shown(self, segment: range, pts: int) -> tuple[int, float]:
         """Return the last frame of a segment that is shown at or before a time, and the seconds since."""
