@@ -29,7 +29,7 @@ if command -v nvidia-smi >/dev/null; then
   monitor=$!
 fi
 if [ -n "${GENERATOR:-}" ]; then
-  "$python" -m training generate --config "$config" --weights "$GENERATOR" --out "$scratch/generated"
+  "$python" -m training generate --config "$config" --weights "$GENERATOR" --out "$scratch/generated" "$@"
   set -- "data.generator=$scratch/generated" blend.generator=0.5 "$@"
 fi
 "$python" -m training train --config "$config" --out "$scratch/run" "$@"

@@ -80,7 +80,9 @@ def compare_variant(clean: Sequence[Prediction], changed: Sequence[Prediction], 
     The share has an exact interval (Clopper and Pearson, 1934), the AUCs have none.
     """
     summary: Report = {}
-    verdicts = {(prediction.dataset, prediction.path): prediction.verdict for prediction in clean}
+    verdicts = {
+        (prediction.dataset, prediction.path): prediction.verdict for prediction in clean if prediction.label == 0
+    }
     for name in sorted({prediction.dataset for prediction in changed}):
         members = [prediction for prediction in changed if prediction.dataset == name]
         levels = {"frame": frame_scores(members, scoring), "clip": clip_scores(members)}

@@ -34,7 +34,7 @@ def average_models(models: Sequence[Path], out: Path, *, weights: Sequence[float
     """Write the average of models. Crop and data are those of the first; the calibration is reset.
 
     Raises:
-        AverageError: The models have other networks, or ``out`` exists.
+        AverageError: The models have other networks or left out other data, or ``out`` exists.
         CheckpointError: A directory is not a model.
     """
     if out.exists():
@@ -45,6 +45,10 @@ def average_models(models: Sequence[Path], out: Path, *, weights: Sequence[float
         verify_files(folder, manifest)
         if manifest.detector.classifier != first.detector.classifier:
             raise AverageError(f"{folder} and {models[0]} have different networks. Average models of one network.")
+        if _describe_unseen(manifest) != _describe_unseen(first):
+            raise AverageError(
+                f"{folder} and {models[0]} left out other data: a report could not tell what the average has seen."
+            )
     classifiers = [load_classifier(folder, manifest) for folder, manifest in zip(models, manifests, strict=True)]
     states = [classifier.state_dict() for classifier in classifiers]
     average = {
@@ -59,10 +63,25 @@ def average_models(models: Sequence[Path], out: Path, *, weights: Sequence[float
         for weight, manifest in zip(weights, manifests, strict=True)
     )
     provenance = first.provenance and first.provenance.model_copy(
-        update={"initial_weights": f"average: {parts}", "data_terms": _join_terms(manifests)}
+        update={
+            "initial_weights": f"average: {parts}",
+            "data_terms": _join_terms(manifests),
+            "data_sha256": {
+                name: digest
+                for manifest in manifests
+                if manifest.provenance
+                for name, digest in manifest.provenance.data_sha256.items()
+            },
+        }
     )
     detector = first.detector.model_copy(update={"scoring": ScoringConfig()})
     return write_model(out, classifiers[0], first.model_copy(update={"detector": detector, "provenance": provenance}))
+
+
+def _describe_unseen(manifest: Manifest) -> tuple[object, object]:
+    """Return what the training of a model left out: data sets and people."""
+    data = manifest.provenance.config.get("data", {}) if manifest.provenance else {}
+    return data.get("without", []), data.get("hold_out", {})
 
 
 def _join_terms(manifests: Sequence[Manifest]) -> str:

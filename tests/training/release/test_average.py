@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from tests.support.models import TINY, make_model, write_graph
 from training.release.average import AverageError, average_models, parse_weights
 from worker.detector.config import ScoringConfig
-from worker.detector.model.manifest import WEIGHTS_NAME, verify_files
+from worker.detector.model.manifest import WEIGHTS_NAME, Provenance, verify_files
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +36,20 @@ def test_models_of_other_networks_are_refused(tmp_path: Path) -> None:
     make_model(tmp_path / "a")
     make_model(tmp_path / "b", other)
     with pytest.raises(AverageError, match="different networks"):
+        average_models([tmp_path / "a", tmp_path / "b"], tmp_path / "out", weights=[0.5, 0.5])
+
+
+def test_models_that_left_out_other_data_are_refused(tmp_path: Path) -> None:
+    provenance = Provenance(
+        code_version="1",
+        initial_weights="random",
+        data_sha256={},
+        data_terms="mine",
+        config={"data": {"without": ["d"]}},
+    )
+    make_model(tmp_path / "a")
+    make_model(tmp_path / "b", provenance=provenance)
+    with pytest.raises(AverageError, match="left out"):
         average_models([tmp_path / "a", tmp_path / "b"], tmp_path / "out", weights=[0.5, 0.5])
 
 
