@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from app.core.errors import ClipRejectedError
+from app.core.errors import ClipRejectedError, describe_os_error
 from app.core.settings import MissingSettingError, describe_invalid
 from worker.detector.model.engine import EngineError
 from worker.detector.model.manifest import CheckpointError
@@ -79,6 +79,4 @@ if __name__ == "__main__":
     ) as error:
         _exit_with_error(str(error))
     except OSError as error:
-        _exit_with_error(
-            f"{error.filename or 'The clip'}: {error.strerror or error}. Check the path and its permissions."
-        )
+        _exit_with_error(describe_os_error(error))

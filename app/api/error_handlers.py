@@ -74,7 +74,8 @@ def _allowed_methods(routes: Sequence[BaseRoute], path: str) -> list[str]:
     matching = [route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(path)]
     # '/jobs/{id}:cancel' also looks like '/jobs/{id}'.
     closest = max((route.path for route in matching), key=len, default="")
-    return sorted({method for route in matching if route.path == closest for method in route.methods or ()})
+    methods = {method for route in matching if route.path == closest for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)  # RequestLineMiddleware answers HEAD
 
 
 def make_database_error(error: Exception) -> OverloadedError:
@@ -125,8 +126,7 @@ def add_error_handlers(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         path = request.url.path
         response = problem_response(_translate(error, request, routes), path=path)
         if response.status_code == 405:
-            methods = _allowed_methods(routes, path)
-            response.headers["Allow"] = ", ".join(sorted({*methods, "HEAD"} if "GET" in methods else methods))
+            response.headers["Allow"] = ", ".join(_allowed_methods(routes, path))
         return response
 
     def _database_away(request: Request, error: Exception) -> JSONResponse:

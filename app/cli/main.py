@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from app.cli.console import describe_os_error, exit_with_error, print_error
+from app.cli.console import exit_with_error, print_error
 from app.cli.exit_codes import FailOn
 from app.cli.keys import keys_commands
 from app.cli.models import models_commands
+from app.core.errors import describe_os_error
 from app.core.settings import MissingSettingError, Settings, describe_invalid
 
 commands = typer.Typer(

@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from app.cli.console import describe_os_error
 from app.cli.exit_codes import ExitCode, FailOn
 from app.client.client import Client
 from app.client.clip_file import name_of
 from app.client.errors import ApiError
 from app.core.enums import JobStatus, ReasonCode, Verdict
+from app.core.errors import describe_os_error
 from app.schemas.jobs import Job
 from app.schemas.results import Frame, Track
 from app.schemas.submissions import JobOptions

@@ -237,3 +237,10 @@ class StorageFullError(UnmaskError):
     """Disk without space for the clip."""
 
     code, status, title, retryable = "storage_full", 507, "Storage full", True
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return a sentence with the path, the reason and the next step."""
+    if error.filename is None:
+        return f"{error.strerror or error}."
+    return f"{error.filename}: {error.strerror or error}. Check the path and its permissions."
