@@ -5,10 +5,9 @@ of the noise, and for some of them a donor whose latents are mixed in. The noise
 flickers as that of a generator does.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -22,12 +21,11 @@ from training.augmentation.pseudo_fakes import FaceImage, warp_face
 from training.config import TrainConfig
 from training.data.images import Clip, ImageStore, face_of
 from training.data.landmarks import load_landmarks
-from training.data.manifest import CropRow, load_crop_manifest, sequences_of
+from training.data.manifest import CropRow, sequences_of, write_rows
 from training.data.shards import ShardWriter
-from training.data.splits import hold_out, keep_data_sets
+from training.data.splits import load_kept_rows
 from training.data.tables import read_table
 from training.errors import TrainingError
-from training.files import atomic_write
 from worker.detector.config import CropConfig
 from worker.detector.extraction.crops import crop_face
 from worker.detector.types import Floats, Image
@@ -165,8 +163,7 @@ def make_reconstructions(config: TrainConfig, weights: Path, out: Path, options:
     if out.exists():
         raise ReconstructionsError(f"{out} exists. Choose another folder, or delete it.")
     generator = load_generator(weights)
-    listed = hold_out(load_crop_manifest(config.data.manifest), config.data.hold_out)
-    rows = keep_data_sets(listed, without=config.data.without)
+    rows = load_kept_rows(config.data)
     clips = sequences_of(row for row in rows if row.split == "train" and row.label == 0)
     landmarks = load_landmarks(config.data.landmarks) if config.data.landmarks else {}
     maker = _Maker(ImageStore(config.data.manifest.parent), landmarks, DonorSampler(clips, landmarks), options)
@@ -179,10 +176,7 @@ def make_reconstructions(config: TrainConfig, weights: Path, out: Path, options:
             _, encoded = cv2.imencode(".png", cv2.cvtColor(square, cv2.COLOR_RGB2BGR), _FAST)
             made.append(replace(item.row, path=shards.add(encoded.tobytes())))
     shards.close()
-    with atomic_write(out / LIST_NAME) as unfinished, unfinished.open("w", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in made)
+    write_rows(out / LIST_NAME, ReconstructionRow, made)
     return len(made)
 
 

@@ -6,11 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from training.data.tables import read_table
 from training.errors import TrainingError
 from training.files import atomic_write
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
 
 MANIFEST_NAME = "manifest.csv"
 
@@ -65,8 +70,8 @@ class FailureRow:
     message: str
 
 
-def write_rows(path: Path, kind: type[CropRow] | type[FailureRow], rows: Iterable[CropRow | FailureRow]) -> None:
-    """Write the rows as CSV with a header, atomically."""
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write rows, instances of a dataclass, as CSV with a header, atomically."""
     with atomic_write(path) as unfinished, unfinished.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(kind)])
         writer.writeheader()

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from training.data.manifest import CropRow, is_one_of
+from training.config import DataConfig
+from training.data.manifest import CropRow, is_one_of, load_crop_manifest
 
 Part = Literal["early_stopping", "calibrate", "report"]
 """Part of ``val``."""
@@ -15,6 +16,11 @@ Part = Literal["early_stopping", "calibrate", "report"]
 def keep_data_sets(rows: Iterable[CropRow], *, without: Sequence[str]) -> list[CropRow]:
     """Return the rows of all data sets except those left out, by name or pattern."""
     return [row for row in rows if not is_one_of(row.dataset, without)]
+
+
+def load_kept_rows(data: DataConfig) -> list[CropRow]:
+    """Load the manifest of a configuration, without its left-out data sets, and with its people held out."""
+    return keep_data_sets(hold_out(load_crop_manifest(data.manifest), data.hold_out), without=data.without)
 
 
 def find_split_leaks(rows: Iterable[CropRow]) -> list[str]:

@@ -81,7 +81,8 @@ def format_robustness(robustness: dict[str, Report]) -> str:
             return _format(robustness[change][name])
         return f"{value:.3f}" if change == "clean" else f"{value:.3f} ({value - base:+.3f})"
 
-    return _table(["change", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
+    table = _table(["change", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
+    return f"`flips` is the share of real clips whose verdict is another one than without the change.\n\n{table}"
 
 
 def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Report], plots: Iterable[Path]) -> str:
@@ -94,7 +95,6 @@ def _write_page(manifest: Manifest, datasets: Report, robustness: dict[str, Repo
     if robustness:
         parts += [
             "## Robustness",
-            "`flips` is the share of real clips whose verdict is another one than without the change.",
             format_robustness(robustness),
         ]
     parts += [f"![{plot.stem}]({plot.name})" for plot in plots]

@@ -68,7 +68,6 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
     if robustness:
         parts += [
             "## Robustness",
-            "`flips` is the share of real clips whose verdict is another one than without the change.",
             format_robustness(robustness),
         ]
     parts += ["## Limitations", _LIMITATIONS]

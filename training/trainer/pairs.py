@@ -16,7 +16,7 @@ from training.augmentation.augment import Rng, degrade, sample_degradation, samp
 from training.augmentation.donors import DonorSampler
 from training.augmentation.pseudo_fakes import FaceImage, blend_clip, sample_blend
 from training.augmentation.reconstructions import Reconstructions
-from training.config import SequenceConfig, TrainConfig
+from training.config import BlendConfig, SequenceConfig, TrainConfig
 from training.data.images import Clip, ImageStore, face_of
 from training.data.landmarks import load_landmarks
 from training.data.manifest import CropRow, ManifestError, sequences_of
@@ -70,7 +70,9 @@ class PairSampler:
         if not self._with_reals:
             raise ManifestError("There is no real face in split 'train'. Add real clips to it.")
 
-    def sample(self, rng: Rng, *, frames_min: int, frames_max: int, views: int = 1) -> list[Example]:
+    def sample(
+        self, rng: Rng, *, frames_min: int, frames_max: int, views: int = 1, kinds: BlendConfig | None = None
+    ) -> list[Example]:
         """Draw a real and a fake of one data set with equal rotation, mirroring and degradation.
 
         Args:
@@ -79,16 +81,19 @@ class PairSampler:
             frames_max: Longer clips are cut at random.
             views: Number of times that the pair is returned, each with other rotation, mirroring and degradation.
 
+            kinds: Shares of the pseudo-fakes and of their kinds; None: those of the configuration.
+
         Returns:
             For each view a real and its fake.
         """
-        is_blend = not self._with_both or rng.random() < self._config.blend.share
+        kinds = kinds or self._config.blend
+        is_blend = not self._with_both or rng.random() < kinds.share
         if is_blend:
             dataset = self._sample_dataset(self._with_reals, rng, frames_min)
             real = self._sample_clip(dataset, 0, rng, frames_min)
             real = self._cut(real, rng, frames_min, frames_max)
             fake = real
-            blend = sample_blend(self._config.blend, rng)
+            blend = sample_blend(kinds, rng)
             donor = self._donors.sample(real[0], rng) if blend.kind == "swap" else None
             reals, fakes = blend_clip(
                 self._face_images(real, rng if blend.kind == "generator" else None),

@@ -7,8 +7,7 @@ import numpy as np
 
 from training.config import BlendConfig, TrainConfig
 from training.data.images import ImageStore
-from training.data.manifest import load_crop_manifest
-from training.data.splits import hold_out, keep_data_sets
+from training.data.splits import load_kept_rows
 from training.trainer.pairs import PairSampler
 from worker.detector.types import Image
 
@@ -22,15 +21,12 @@ def write_previews(config: TrainConfig, out: Path, *, pairs: int) -> list[Path]:
     Kinds are the fakes of the manifest, the swap, the self-blend of each mask region, and with ``data.generator`` the
     generated face of each region and of the whole crop.
     """
-    listed = hold_out(load_crop_manifest(config.data.manifest), config.data.hold_out)
-    rows = keep_data_sets(listed, without=config.data.without)
-    store = ImageStore(config.data.manifest.parent)
+    sampler = PairSampler(load_kept_rows(config.data), ImageStore(config.data.manifest.parent), config)
     out.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, blend in _list_kinds(config).items():
-        sampler = PairSampler(rows, store, config.model_copy(update={"blend": blend}))
         rng = np.random.default_rng(config.seed)
-        drawn = [sampler.sample(rng, frames_min=1, frames_max=1) for _ in range(pairs)]
+        drawn = [sampler.sample(rng, frames_min=1, frames_max=1, kinds=blend) for _ in range(pairs)]
         tiles = [np.concatenate([example.crops[0] for example in pair]) for pair in drawn]
         paths.append(out / f"{name}.png")
         cv2.imwrite(str(paths[-1]), cv2.cvtColor(_arrange(tiles), cv2.COLOR_RGB2BGR))
