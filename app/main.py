@@ -18,7 +18,20 @@ from app.api.middleware.request_context import RequestContextMiddleware
 from app.api.middleware.request_line import RequestLineMiddleware
 from app.api.openapi import make_openapi
 from app.api.resources import Resources
-from app.api.routes import audit, batches, health, jobs, models, policies, uploads, webhooks
+from app.api.routes import (
+    audit,
+    batches,
+    calibrations,
+    health,
+    jobs,
+    keys,
+    models,
+    policies,
+    quality,
+    uploads,
+    webhooks,
+    workers,
+)
 from app.core.logging import configure_logging
 from app.core.settings import Settings, require_settings
 from app.db.engine import make_engine, make_sessions
@@ -44,10 +57,15 @@ _ROUTERS = (
     uploads.router,
     uploads.tus_router,
     policies.router,
-    policies.calibrations_router,
+    calibrations.router,
     webhooks.endpoints_router,
     webhooks.events_router,
     models.router,
+    models.imports_router,
+    workers.router,
+    workers.queue_router,
+    quality.router,
+    keys.router,
     audit.router,
     health.router,
 )
@@ -92,7 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 def _make_resources(settings: Settings, engine: Engine) -> Resources:
     redis_url, storage_url, api_key = require_settings(settings, "redis_url", "storage_url", "api_key")
-    sessions = make_sessions(engine)
+    sessions = make_sessions(engine, public_url=settings.public_url)
     return Resources(
         settings=settings,
         sessions=sessions,

@@ -173,23 +173,26 @@ def calibrate(
         typer.Option(help="Real videos of other sources: path,label[,dataset,group]. Thresholds hold on them too."),
     ] = None,
     without: Annotated[list[str] | None, typer.Option(help="Data sets of the manifest that are not used.")] = None,
-    suspicious: Annotated[float, typer.Option(help="False-positive rate of SUSPICIOUS.")] = 0.05,
-    manipulated: Annotated[float, typer.Option(help="False-positive rate of MANIPULATED.")] = 0.01,
+    suspicious: Annotated[float, typer.Option(help="Largest share of real clips that are SUSPICIOUS.")] = 0.05,
+    manipulated: Annotated[float, typer.Option(help="Largest share of real clips that are MANIPULATED.")] = 0.01,
+    missed: Annotated[float, typer.Option(help="Largest share of fake clips that are AUTHENTIC.")] = 0.1,
     processes: Processes = _CORES,
 ) -> None:
     """Set temperature, bias, thresholds and the weight of the Transformer, on the calibration part of 'val'."""
-    from training.evaluation.calibrate import Targets, calibrate_model
+    from app.core.calibration import TargetRates
+    from training.evaluation.calibrate import calibrate_model
 
-    targets = Targets(suspicious, manipulated)
-    done = calibrate_model(model, manifest, clips, targets, without=without or (), processes=processes)
+    rates = TargetRates(
+        suspicious_false_positive_rate=suspicious, manipulated_false_positive_rate=manipulated, clear_miss_rate=missed
+    )
+    done = calibrate_model(model, manifest, clips, rates, without=without or (), processes=processes)
     if aucs := done.correction_aucs:
         typer.echo(f"Sequences: AUC {aucs[0]:.3f} with the Transformer, {aucs[1]:.3f} by the mean; the better is used.")
-    if done.real_sequences * manipulated < 1:
-        typer.echo(
-            f"{done.real_sequences} real sequences are too few to measure a rate of {manipulated:.1%}: MANIPULATED "
-            "begins above the highest of them."
-        )
-    typer.echo(f"Calibrated on {done.predictions} predictions: {done.scoring.model_dump_json()}")
+    calibration = done.scoring.clips
+    typer.echo(
+        f"Calibrated on {done.predictions} predictions of {calibration.curve.real_clips} real and "
+        f"{calibration.curve.fake_clips} fake clips: {calibration.thresholds.model_dump_json()}"
+    )
 
 
 @commands.command()

@@ -34,7 +34,8 @@ def add(model: Annotated[Path, typer.Argument(help="Directory of a released mode
     from worker.model_install import install_model  # noqa: PLC0415 (imports an engine)
 
     settings = WorkerSettings()
-    manifest = install_model(model, settings.installed_models, device=settings.device)
+    layers = settings.make_sandbox_options().layers_required
+    manifest = install_model(model, settings.installed_models, layers_required=layers)
     name = manifest.name
     typer.echo(f"{name} {manifest.version} is installed. Jobs select it with options.model = {name!r}.")
 

@@ -89,10 +89,12 @@ def _connect_sweeper(settings: WorkerSettings, redis_url: str) -> None:
 
     def start(**_: Any) -> None:
         notifier = JobNotifier(redis_url)
-        sessions = make_sessions(make_engine(database_url, pool_size=2))
+        sessions = make_sessions(make_engine(database_url, pool_size=2), public_url=settings.public_url)
         interval, max_attempts = settings.sweep_interval, settings.max_attempts
         sweeper = Sweeper(sessions, notifier, interval=interval, max_attempts=max_attempts)
-        watcher = ProcessWatcher(sessions, notifier, _list_pids, max_attempts=max_attempts)
+        manifest = load_model_manifest(settings.model_dir)
+        model = f"{manifest.name} {manifest.version}"
+        watcher = ProcessWatcher(sessions, notifier, _list_pids, max_attempts=max_attempts, model=model)
         services.extend([notifier, sweeper, watcher])
         for service in services:
             service.start()

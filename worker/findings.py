@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import Any
 
 from app.schemas import results as schemas
-from app.schemas.policies import Calibration
+from app.schemas.calibrations import Calibration
 from app.services.attempts import AttemptResult
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Analysis
@@ -33,9 +33,8 @@ def to_attempt_result(analysis: Analysis, detector_sha256: str) -> AttemptResult
 
 def to_calibration(manifest: Manifest) -> Calibration:
     """Convert the calibration of a model into its schema."""
-    named = {"model": manifest.name, "version": manifest.version}
-    scoring = manifest.detector.scoring.model_dump(include=set(Calibration.model_fields))
-    return Calibration.model_validate(named | scoring)
+    calibration = manifest.detector.scoring.clips
+    return Calibration.make(manifest.name, manifest.version, calibration.rates, calibration.curve)
 
 
 def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]]:
@@ -46,7 +45,6 @@ def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]
     manifest = analysis.manifest
     finding = schemas.Finding.model_validate(
         {
-            "verdict": score.verdict,
             "probability": score.probability,
             "decided_by": score.decided_by,
             "reasons": [asdict(reason) for reason in score.reasons],
@@ -59,7 +57,7 @@ def to_finding(analysis: Analysis) -> tuple[schemas.Finding, list[schemas.Frame]
                 "version": manifest.version,
                 "trained": manifest.trained,
                 "weights_sha256": manifest.weights_sha256,
-                "calibrated": manifest.detector.scoring.calibrated,
+                "calibrated": manifest.calibrated,
             },
             "timings": {
                 "extract_seconds": analysis.extract_seconds,

@@ -4,7 +4,9 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -13,6 +15,7 @@ from app.core.enums import JobStatus
 from app.core.logging import make_logger
 from app.infra.job_queue import JobNotifier
 from app.maintenance.lost_jobs import requeue_lost_jobs
+from app.services.workers import REPORT_INTERVAL, report_workers
 
 _INTERVAL_SECONDS = 0.5
 _MARK_VARIABLE = "UNMASK_WORKER_MARK"
@@ -37,6 +40,7 @@ class ProcessWatcher:
         notifier: Wakes another process for the job.
         list_pids: Returns the ids of the running pool processes.
         max_attempts: Number of workers that a job may lose.
+        model: Name and version of the default model of the processes.
     """
 
     def __init__(
@@ -46,9 +50,12 @@ class ProcessWatcher:
         list_pids: Callable[[], Iterable[int]],
         *,
         max_attempts: int,
+        model: str,
     ) -> None:
         self._sessions, self._notifier, self._list_pids = sessions, notifier, list_pids
         self._max_attempts = max_attempts
+        self._model = model
+        self._report_after = 0.0
         self._running: set[int] = set()
         self._lost: set[int] = set()
         self._stop = threading.Event()
@@ -63,11 +70,15 @@ class ProcessWatcher:
         """Stop the thread."""
         self._stop.set()
         self._thread.join()
+        with suppress(SQLAlchemyError):
+            self._report([], self._running)
 
     def check(self) -> None:
         """Requeue the jobs of the processes that have ended since the last check. A failure is tried again."""
         running = set(self._list_pids())
-        self._lost |= self._running - running
+        ended = self._running - running
+        is_changed = running != self._running
+        self._lost |= ended
         self._running = running
         for pid in sorted(self._lost):
             with self._sessions() as session:
@@ -77,6 +88,13 @@ class ProcessWatcher:
                 self._log.warning("job_lost", job_id=job.public_id, status=job.status, worker=worker_name(pid))
                 if job.status is JobStatus.QUEUED:
                     self._notifier.notify(job.id)
+        if is_changed or time.monotonic() >= self._report_after:
+            self._report(running, ended)
+
+    def _report(self, running: Iterable[int], ended: Iterable[int]) -> None:
+        with self._sessions() as session:
+            report_workers(session, [*map(worker_name, running)], [*map(worker_name, ended)], model=self._model)
+        self._report_after = time.monotonic() + REPORT_INTERVAL.total_seconds()
 
     def _run(self) -> None:
         while not self._stop.wait(_INTERVAL_SECONDS):

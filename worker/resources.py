@@ -8,16 +8,22 @@ from types import FrameType
 from typing import Any
 
 from celery.signals import worker_process_init, worker_process_shutdown
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session, sessionmaker
 
 from app.core.logging import configure_logging, make_logger
 from app.core.settings import require_settings
 from app.db.engine import make_engine, make_sessions
 from app.infra.clip_storage import make_storage
 from app.infra.egress import EgressPolicy
+from app.infra.model_registry import InstalledModel
+from app.services.models import describe_model, register_default_model
 from worker.attempt import WorkerResources
+from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import make_detector
 from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits
+from worker.findings import to_calibration
 from worker.lost_processes import worker_name
 from worker.settings import WorkerSettings
 
@@ -51,17 +57,32 @@ def _make_resources() -> WorkerResources:
     resources = WorkerResources(
         settings=settings,
         name=worker_name(),
-        sessions=make_sessions(make_engine(database_url, pool_size=2)),
+        sessions=make_sessions(make_engine(database_url, pool_size=2), public_url=settings.public_url),
         storage=storage,
         detectors=DetectorCache(detector, settings.installed_models, make),
         fetch_limits=FetchLimits(egress, settings.clip_max_bytes, settings.fetch_timeout, storage.require_space),
         draining=threading.Event(),
     )
     manifest = detector.manifest
+    _register_model(resources.sessions, manifest)
     make_logger(part="worker").info(
-        "worker_ready", model=manifest.name, trained=manifest.trained, sandbox=detector.sandbox.start()
+        "worker_ready",
+        model=f"{manifest.name} {manifest.version}",
+        trained=manifest.trained,
+        data_terms=manifest.provenance.data_terms if manifest.provenance else None,
+        sandbox=detector.sandbox.start(),
     )
     return resources
+
+
+def _register_model(sessions: sessionmaker[Session], manifest: Manifest) -> None:
+    model = describe_model(InstalledModel.model_validate(manifest.model_dump()), default=True)
+    try:
+        with sessions() as session:
+            register_default_model(session, sha256=manifest.sha256, model=model, calibration=to_calibration(manifest))
+    except OperationalError as error:
+        # Jobs can still wait for the database; policies are checked against the model that was registered before.
+        make_logger(part="worker").warning("model_not_registered", error=str(error))
 
 
 def get_resources() -> WorkerResources:

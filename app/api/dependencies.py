@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Body, Depends, Header, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -13,6 +13,7 @@ from app.api.sessions import actor_of
 from app.core.enums import Scope
 from app.core.errors import ForbiddenScopeError
 from app.schemas.base import Schema, ShortText
+from app.schemas.policies import SimulationRequest
 from app.services import jobs
 from app.services.audit import set_actor
 from app.services.keys import Principal
@@ -38,22 +39,26 @@ SessionDep = Annotated[Session, Depends(get_session)]
 
 
 class RequiresScope:
-    """Dependency that returns the principal of a request. Raises ForbiddenScopeError if it lacks the scope."""
+    """Dependency that returns the principal of a request. Raises ForbiddenScopeError if it has none of the scopes."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._scope = scope
+    def __init__(self, *scopes: Scope) -> None:
+        self._scopes = scopes
 
     def __call__(self, request: Request) -> Principal:
         """Return the principal."""
         principal: Principal = request.state.principal
-        if principal.may(self._scope):
+        if any(principal.may(scope) for scope in self._scopes):
             return principal
-        raise ForbiddenScopeError(f"This key lacks the scope '{self._scope}'. Ask the operator for a key that has it.")
+        wanted = " or ".join(f"'{scope}'" for scope in self._scopes)
+        raise ForbiddenScopeError(f"This key lacks the scope {wanted}. Ask the operator for a key that has it.")
 
 
 Reader = Annotated[Principal, Depends(RequiresScope(Scope.JOBS_READ))]
 Writer = Annotated[Principal, Depends(RequiresScope(Scope.JOBS_WRITE))]
 WebhookWriter = Annotated[Principal, Depends(RequiresScope(Scope.WEBHOOKS_WRITE))]
+CalibrationWriter = Annotated[Principal, Depends(RequiresScope(Scope.CALIBRATIONS_WRITE))]
+ModelReader = Annotated[Principal, Depends(RequiresScope(Scope.JOBS_READ, Scope.MODELS_WRITE))]
+ModelWriter = Annotated[Principal, Depends(RequiresScope(Scope.MODELS_WRITE))]
 Admin = Annotated[Principal, Depends(RequiresScope(Scope.ADMIN))]
 
 
@@ -75,3 +80,7 @@ class PageQuery(Schema):
 def require_job(session: SessionDep, reader: Reader, job_id: JobId) -> None:
     """Raise NotFoundError or GoneError before a stream has begun."""
     jobs.get_job(session, job_id, tenant=reader.tenant)
+
+
+SimulationBody = Annotated[SimulationRequest, Body(default_factory=SimulationRequest)]
+"""Body that may be empty."""

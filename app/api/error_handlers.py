@@ -58,6 +58,8 @@ def field_errors(errors: list[ErrorDetails], *, prefix: str = "") -> list[FieldE
 def _detail(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         return "This field does not exist. Remove it, or check its spelling."
+    if error["type"] == "missing" and error["loc"] == ("body",):
+        return "Send a JSON object with Content-Type: application/json. /docs shows its fields."
     return error["msg"]
 
 

@@ -21,7 +21,7 @@ _ID_SOURCES = {
 """Parameter of other operations that is the id in the answer of an operation."""
 
 _PROBLEM_DESCRIPTIONS = {
-    400: "`invalid_request`: the request is malformed; `errors` point at the fields",
+    400: "`invalid_request`, `rate_not_supported`, `too_few_clips`: the request is malformed or asks for too much",
     401: "`unauthorized`: the API key is missing or unknown",
     403: "`forbidden_scope`: the API key lacks the scope",
     404: "`not_found`: the object does not exist in this tenant",
@@ -29,9 +29,9 @@ _PROBLEM_DESCRIPTIONS = {
     409: "`not_cancelable`, `no_result`, `upload_incomplete` and others: conflict with the current state",
     410: "`gone_deleted`: the job was deleted",
     412: "`tus_version_unsupported`: send `Tus-Resumable: 1.0.0`, or no such header",
-    413: "`clip_too_large` or `request_too_large`: the body exceeds the limit",
+    413: "`clip_too_large`, `request_too_large` or `model_too_large`: the body exceeds the limit",
     415: "`unsupported_media` or `animated_webp`: not a supported video container",
-    422: "`idempotency_mismatch` or `checksum_mismatch`: differs from what was sent or announced before",
+    422: "`idempotency_mismatch`, `checksum_mismatch`: differs from what was announced; `invalid_archive`: is no model",
     429: "`rate_limited` or `quota_exceeded`: the key is over its limit; try again after `Retry-After`",
     503: "`overloaded`: the database is unreachable; try again after `Retry-After`",
     507: "`storage_full`: there is no room for the clip",

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from app.cli.calibrations import calibrate, calibrations_commands
+from app.cli.connection import Key, Url, connect
 from app.cli.console import exit_with_error, print_error
 from app.cli.exit_codes import FailOn
 from app.cli.keys import keys_commands
@@ -25,10 +27,10 @@ commands = typer.Typer(
 )
 commands.add_typer(models_commands, name="models")
 commands.add_typer(keys_commands, name="keys")
+commands.add_typer(calibrations_commands, name="calibrations")
+commands.command()(calibrate)
 
 Clips = Annotated[list[Path], typer.Argument(help="Video files.", metavar="CLIP...", readable=False)]
-Url = Annotated[str | None, typer.Option(help="URL of the API. Default: from UNMASK_API_HOST and UNMASK_API_PORT.")]
-Key = Annotated[str | None, typer.Option(help="API key. Default: UNMASK_API_KEY, else the key of 'unmask serve'.")]
 
 
 @commands.command()
@@ -134,21 +136,9 @@ def scan(
 ) -> None:
     """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 4 by --fail-on, 1 if one failed."""
     from app.cli.scan import scan_clips, worst_exit_code
-    from app.client.client import Client
-    from app.client.errors import ApiError, InvalidApiKeyError, UnreachableError
-    from app.local.serve import find_api_key
 
-    settings = Settings()
-    api_key = key or find_api_key(settings)
-    if api_key is None:
-        exit_with_error(
-            "No API key is configured. Give --key, set UNMASK_API_KEY, or start 'unmask serve' in this folder."
-        )
-    try:
-        with Client(url=url or f"http://{settings.api_host}:{settings.api_port}", api_key=api_key) as client:
-            results = scan_clips(client, clips, as_json=as_json, model=model)
-    except (ApiError, InvalidApiKeyError, UnreachableError) as error:
-        exit_with_error(error)
+    with connect(url, key) as client:
+        results = scan_clips(client, clips, as_json=as_json, model=model)
     raise typer.Exit(worst_exit_code(results, fail_on))
 
 

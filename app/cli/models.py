@@ -27,11 +27,17 @@ def add(
 @models_commands.command(name="list")
 def list_models() -> None:
     """List the installed models."""
-    from app.infra.model_registry import load_installed_models
+    from app.infra.model_registry import list_unreadable_models, load_installed_models
 
     folder = Settings().installed_models
-    models = load_installed_models(folder)
-    if not models:
+    models, unreadable = load_installed_models(folder), list_unreadable_models(folder)
+    for name in unreadable:
+        typer.echo(
+            f"{name}: its manifest does not fit this version. Calibrate it again with 'python -m training calibrate "
+            f"--model {folder / name} --manifest LIST', or remove it.",
+            err=True,
+        )
+    if not models and not unreadable:
         typer.echo(f"No model is installed in {folder}. Workers use the default model (UNMASK_MODEL_DIR).", err=True)
     for model in models.values():
         print(f"{model.name}\t{model.version}\t{'trained' if model.trained else 'untrained'}")  # noqa: T201 (the output)
@@ -42,9 +48,9 @@ def remove(name: Annotated[str, typer.Argument(help="Name of the model, as 'unma
     """Remove an installed model. Queued jobs that select it will fail."""
     import shutil
 
-    from app.infra.model_registry import load_installed_models
+    from app.infra.model_registry import list_unreadable_models, load_installed_models
 
     folder = Settings().installed_models
-    if name not in load_installed_models(folder):
+    if name not in [*load_installed_models(folder), *list_unreadable_models(folder)]:
         exit_with_error(f"No model {name!r} is installed in {folder}. See 'unmask models list'.")
     shutil.rmtree(folder / name)

@@ -17,10 +17,11 @@ from app.cli.exit_codes import ExitCode, FailOn
 from app.client.client import Client
 from app.client.clip_file import name_of
 from app.client.errors import ApiError
+from app.core.calibration import RateEstimate
 from app.core.enums import JobStatus, ReasonCode, Verdict
 from app.core.errors import describe_os_error
 from app.schemas.jobs import Job
-from app.schemas.results import Frame, Track
+from app.schemas.results import Frame, Result, Track
 from app.schemas.submissions import JobOptions
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -30,6 +31,7 @@ _WAIT_SECONDS = 1
 _STYLES = {
     Verdict.MANIPULATED: "bold red",
     Verdict.SUSPICIOUS: "yellow",
+    Verdict.INCONCLUSIVE: "cyan",
     Verdict.AUTHENTIC: "green",
     Verdict.NOT_EVALUATED: "dim",
 }
@@ -66,7 +68,9 @@ class ScanResult:
             "clip": str(self.clip),
             "status": self.job.status if self.job else JobStatus.FAILED,
             "verdict": result.verdict if result else None,
+            "evidence": result.evidence if result else None,
             "probability": result.probability if result else None,
+            "thresholds": result.thresholds.model_dump() if result else None,
             "duration_seconds": result.clip.duration_seconds if result else None,
             "tracks": [track.model_dump(mode="json") for track in result.tracks] if result else [],
             "reasons": self.reasons,
@@ -161,15 +165,30 @@ def _print_result(console: Console, scanned: ScanResult) -> None:
     frames = str(result.coverage.frames_sampled)
     table.add_row("clip", verdict, _format_percent(result.probability), length, "", frames, "")
     console.print(table)
-    policy = result.policy
-    console.print(
-        f"  SUSPICIOUS from {_format_percent(policy.suspicious_at)}, MANIPULATED from "
-        f"{_format_percent(policy.manipulated_at)} (policy '{escape(policy.name)}')"
-    )
+    for line in (result.evidence, _format_rate(result.false_positive_rate), _format_thresholds(result)):
+        if line:
+            console.print(f"  {escape(line)}", highlight=False)
     notes: list[tuple[str, str]] = [(reason.code, reason.detail) for reason in result.reasons]
     notes += [(warning.code, warning.detail) for warning in result.warnings]
     for code, detail in notes:
         console.print(f"  {code}: {detail}")
+
+
+def _format_rate(rate: RateEstimate | None) -> str:
+    """Return how often a real clip scores at least as high."""
+    if rate is None:
+        return ""
+    interval = f"{rate.low:.1%} to {rate.high:.1%}, by {rate.clips} clips"
+    return f"{rate.value:.1%} of real clips score this or more ({interval})"
+
+
+def _format_thresholds(result: Result) -> str:
+    thresholds = result.thresholds
+    clear = "never" if thresholds.clear_at is None else f"below {thresholds.clear_at:.1%}"
+    return (
+        f"SUSPICIOUS from {thresholds.suspicious_at:.1%}, MANIPULATED from {thresholds.manipulated_at:.1%}, "
+        f"AUTHENTIC {clear} ({result.policy.name})"
+    )
 
 
 def _format_track(track: Track, frames: Iterable[Frame]) -> list[str]:

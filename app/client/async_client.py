@@ -15,8 +15,10 @@ from app.client.clip_file import name_of, open_clip
 from app.client.errors import ApiError, UnreachableError
 from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
+from app.schemas.calibrations import CalibrationList, CalibrationRequest, StoredCalibration
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, ReanalysisRequest
+from app.schemas.models import ModelImport
 from app.schemas.results import Frame
 from app.schemas.submissions import JobOptions, JobRequest
 from app.schemas.uploads import ClipUpload
@@ -101,6 +103,31 @@ class AsyncClient:
     async def add_feedback(self, job_id: str, feedback: FeedbackRequest) -> Feedback:
         """Add a person's label of a clip, as ``Client.add_feedback``."""
         return await self._call(requests.add_feedback(job_id, feedback))
+
+    async def calibrations(self) -> CalibrationList:
+        """Return your own calibrations and those of the models, as ``Client.calibrations``."""
+        return await self._call(requests.list_calibrations())
+
+    async def create_calibration(self, request: CalibrationRequest) -> StoredCalibration:
+        """Calibrate a model on stored results, as ``Client.create_calibration``."""
+        return await self._call(requests.create_calibration(request))
+
+    async def activate_calibration(self, calibration_id: str) -> StoredCalibration:
+        """Decide later verdicts by a calibration, as ``Client.activate_calibration``."""
+        return await self._call(requests.activate_calibration(calibration_id))
+
+    async def deactivate_calibration(self, calibration_id: str) -> StoredCalibration:
+        """Decide later verdicts by that of the model, as ``Client.deactivate_calibration``."""
+        return await self._call(requests.deactivate_calibration(calibration_id))
+
+    async def add_model(self, archive: Path) -> ModelImport:
+        """Send the zipped directory of a released model, as ``Client.add_model``."""
+        with archive.open("rb") as file:
+            return await self._call(requests.add_model(file))
+
+    async def get_import(self, import_id: str) -> ModelImport:
+        """Return the import of a model, as ``Client.get_import``."""
+        return await self._call(requests.get_import(import_id))
 
     async def __aenter__(self) -> Self:
         return self

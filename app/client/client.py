@@ -17,8 +17,10 @@ from app.client.clip_file import name_of, open_clip
 from app.client.errors import ApiError, UnreachableError
 from app.client.requests import ApiRequest, Model, Page
 from app.schemas.batches import Batch, BatchRequest
+from app.schemas.calibrations import CalibrationList, CalibrationRequest, StoredCalibration
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, ReanalysisRequest
+from app.schemas.models import ModelImport
 from app.schemas.results import Frame
 from app.schemas.submissions import JobOptions, JobRequest
 from app.schemas.uploads import ClipUpload
@@ -118,6 +120,31 @@ class Client:
     def add_feedback(self, job_id: str, feedback: FeedbackRequest) -> Feedback:
         """Add a person's label of a clip."""
         return self._call(requests.add_feedback(job_id, feedback))
+
+    def calibrations(self) -> CalibrationList:
+        """Return your own calibrations and those of the models."""
+        return self._call(requests.list_calibrations())
+
+    def create_calibration(self, request: CalibrationRequest) -> StoredCalibration:
+        """Calibrate a model on stored results of real clips."""
+        return self._call(requests.create_calibration(request))
+
+    def activate_calibration(self, calibration_id: str) -> StoredCalibration:
+        """Decide later verdicts by a calibration of yours."""
+        return self._call(requests.activate_calibration(calibration_id))
+
+    def deactivate_calibration(self, calibration_id: str) -> StoredCalibration:
+        """Decide later verdicts by the calibration of the model again."""
+        return self._call(requests.deactivate_calibration(calibration_id))
+
+    def add_model(self, archive: Path) -> ModelImport:
+        """Send the zipped directory of a released model; a worker checks and installs it. Raises OSError, too."""
+        with archive.open("rb") as file:
+            return self._call(requests.add_model(file))
+
+    def get_import(self, import_id: str) -> ModelImport:
+        """Return the import of a model."""
+        return self._call(requests.get_import(import_id))
 
     def is_ready(self) -> bool:
         """Return whether the API serves requests."""

@@ -11,8 +11,10 @@ from pydantic import BaseModel, ValidationError
 from app.client.clip_file import name_of
 from app.client.errors import ApiError, InvalidApiKeyError, StillRunningError, UnreachableError
 from app.schemas.batches import Batch, BatchRequest
+from app.schemas.calibrations import CalibrationList, CalibrationRequest, StoredCalibration
 from app.schemas.feedback import Feedback, FeedbackRequest
 from app.schemas.jobs import Job, JobPage, ReanalysisRequest
+from app.schemas.models import ModelImport
 from app.schemas.problems import Problem
 from app.schemas.results import FramePage
 from app.schemas.submissions import JobOptions, JobRequest
@@ -104,6 +106,37 @@ def begin_upload(clip: Path) -> ApiRequest[ClipUploadWithUrl]:
 def get_upload(upload_id: str) -> ApiRequest[ClipUpload]:
     """Make the request that reads a resumable upload."""
     return ApiRequest("GET", f"/v1/uploads/{upload_id}", ClipUpload)
+
+
+def list_calibrations() -> ApiRequest[CalibrationList]:
+    """Make the request that lists calibrations."""
+    return ApiRequest("GET", "/v1/calibrations", CalibrationList)
+
+
+def create_calibration(request: CalibrationRequest) -> ApiRequest[StoredCalibration]:
+    """Make the request that calibrates a model on stored results."""
+    return ApiRequest("POST", "/v1/calibrations", StoredCalibration, _json_body(request))
+
+
+def activate_calibration(calibration_id: str) -> ApiRequest[StoredCalibration]:
+    """Make the request that activates a calibration."""
+    return ApiRequest("POST", f"/v1/calibrations/{calibration_id}:activate", StoredCalibration)
+
+
+def deactivate_calibration(calibration_id: str) -> ApiRequest[StoredCalibration]:
+    """Make the request that deactivates a calibration."""
+    return ApiRequest("POST", f"/v1/calibrations/{calibration_id}:deactivate", StoredCalibration)
+
+
+def add_model(archive: BinaryIO) -> ApiRequest[ModelImport]:
+    """Make the request that adds a model."""
+    content = {"content": archive.read(), "headers": {"Content-Type": "application/zip"}}
+    return ApiRequest("POST", "/v1/models", ModelImport, content)
+
+
+def get_import(import_id: str) -> ApiRequest[ModelImport]:
+    """Make the request that reads the import of a model."""
+    return ApiRequest("GET", f"/v1/model-imports/{import_id}", ModelImport)
 
 
 def _json_body(request: BaseModel) -> dict[str, Any]:

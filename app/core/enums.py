@@ -42,6 +42,8 @@ class Scope(StrEnum):
     JOBS_READ = "jobs:read"
     JOBS_WRITE = "jobs:write"
     WEBHOOKS_WRITE = "webhooks:write"
+    CALIBRATIONS_WRITE = "calibrations:write"
+    MODELS_WRITE = "models:write"
     ADMIN = "admin"
     """All permissions."""
 
@@ -89,6 +91,25 @@ class Priority(StrEnum):
     """Yields to newer live jobs, for a limited time."""
 
 
+class ImportStatus(StrEnum):
+    """Status of the import of a model."""
+
+    QUEUED = "queued"
+    CHECKING = "checking"
+    READY = "ready"
+    """The model is installed."""
+    FAILED = "failed"
+
+
+class CalibrationSource(StrEnum):
+    """Origin of a calibration."""
+
+    MODEL = "model"
+    """Released with the model."""
+    OWN = "own"
+    """Made from clips of the tenant."""
+
+
 class FeedbackLabel(StrEnum):
     """Label that a person gives a clip."""
 
@@ -128,19 +149,26 @@ class Verdict(StrEnum):
 
     MANIPULATED = "MANIPULATED"
     SUSPICIOUS = "SUSPICIOUS"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    """Between the threshold of AUTHENTIC and that of SUSPICIOUS."""
     AUTHENTIC = "AUTHENTIC"
-    """No evidence of manipulation; not a proof of authenticity."""
+    """Little evidence of manipulation; not a proof of authenticity."""
     NOT_EVALUATED = "NOT_EVALUATED"
     """Too little evidence for a verdict; the result lists the reasons."""
 
-    @classmethod
-    def of(cls, probability: float | None, *, suspicious_at: float, manipulated_at: float) -> "Verdict":
-        """Return the verdict on a probability of fake. None means that nothing was evaluated."""
-        if probability is None:
-            return cls.NOT_EVALUATED
-        if probability >= manipulated_at:
-            return cls.MANIPULATED
-        return cls.SUSPICIOUS if probability >= suspicious_at else cls.AUTHENTIC
+    @property
+    def evidence(self) -> str:
+        """Sentence for the person who decides."""
+        return _EVIDENCE[self]
+
+
+_EVIDENCE = {
+    Verdict.MANIPULATED: "substantial evidence of manipulation",
+    Verdict.SUSPICIOUS: "some evidence of manipulation",
+    Verdict.INCONCLUSIVE: "not enough evidence either way",
+    Verdict.AUTHENTIC: "little evidence of manipulation",
+    Verdict.NOT_EVALUATED: "could not be evaluated",
+}
 
 
 class RecommendedAction(StrEnum):
@@ -165,7 +193,7 @@ class ReasonCode(StrEnum):
 
 
 class WarningCode(StrEnum):
-    """Limitation of a result that did not prevent the evaluation."""
+    """Limitation of a result that did not prevent the evaluation, or of a policy."""
 
     DECODE_PARTIAL = "decode_partial"
     LENGTH_LIMITED = "length_limited"
@@ -178,6 +206,12 @@ class WarningCode(StrEnum):
     """Clip whose faces were found only after turning its picture."""
     TOO_MANY_FACES = "too_many_faces"
     HIGH_DYNAMIC_RANGE = "high_dynamic_range"
+    SPARSE_COVERAGE = "sparse_coverage"
+    """Clip that is longer than its windows can cover."""
+    RATE_NOT_SHOWN = "rate_not_shown"
+    """Rate of a policy that is too low for the number of real clips of the calibration."""
+    OWN_CALIBRATION_UNUSED = "own_calibration_unused"
+    """Result of another version of the model than the one that was calibrated on own clips."""
 
 
 class FailureCode(StrEnum):

@@ -2,6 +2,8 @@
 
 UnmaskError
 ├── InvalidRequestError        400 invalid_request
+├── RateNotSupportedError      400 rate_not_supported
+├── TooFewClipsError           400 too_few_clips
 ├── UnauthorizedError          401 unauthorized
 ├── ForbiddenScopeError        403 forbidden_scope
 ├── NotFoundError              404 not_found
@@ -18,11 +20,13 @@ UnmaskError
 ├── GoneError                  410 gone_deleted
 ├── TusVersionError            412 tus_version_unsupported
 ├── RequestTooLargeError       413 request_too_large
+├── ModelTooLargeError         413 model_too_large
 ├── ClipRejectedError
 │   ├── ClipTooLargeError      413 clip_too_large
 │   ├── AnimatedWebpError      415 animated_webp
 │   └── UnsupportedMediaError  415 unsupported_media
 ├── ChecksumMismatchError      422 checksum_mismatch
+├── InvalidArchiveError        422 invalid_archive
 ├── IdempotencyMismatchError   422 idempotency_mismatch
 ├── QuotaExceededError         429 quota_exceeded
 ├── RateLimitedError           429 rate_limited
@@ -71,6 +75,35 @@ class InvalidRequestError(UnmaskError):
     """Malformed request; ``errors`` lists the invalid fields."""
 
     code, status, title = "invalid_request", 400, "Invalid request"
+
+
+class RateNotSupportedError(UnmaskError):
+    """Policy with a false-positive rate that the calibration of the default model cannot show."""
+
+    code, status, title = "rate_not_supported", 400, "Rate not supported"
+
+
+class TooFewClipsError(UnmaskError):
+    """Calibration on too few real clips to show its rates."""
+
+    code, status, title = "too_few_clips", 400, "Too few clips"
+
+
+class ModelTooLargeError(UnmaskError):
+    """Archive of a model that exceeds the limit, packed or unpacked."""
+
+    code, status, title = "model_too_large", 413, "Model too large"
+
+    @classmethod
+    def of_limit(cls, max_bytes: int) -> Self:
+        """Make the error for a limit."""
+        return cls(f"A model may have at most {max_bytes} bytes (UNMASK_MODEL_MAX_BYTES). Export it in half precision.")
+
+
+class InvalidArchiveError(UnmaskError):
+    """Archive that is not that of a released model."""
+
+    code, status, title = "invalid_archive", 422, "Invalid archive"
 
 
 class UnauthorizedError(UnmaskError):

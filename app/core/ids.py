@@ -20,6 +20,8 @@ class IdPrefix(StrEnum):
     BATCH = "batch"
     UPLOAD = "up"
     POLICY = "pol"
+    CALIBRATION = "cal"
+    MODEL_IMPORT = "mi"
     FEEDBACK = "fb"
     WEBHOOK_ENDPOINT = "we"
     WEBHOOK_EVENT = "evt"

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     """Directory of models that `unmask models add` installs; the API and the workers share it. Empty: `models` in the
     data directory."""
 
+    model_max_bytes: Annotated[int, Field(gt=0)] = 200 * 2**20
+    """Maximum size of a model that is added over the API, packed and unpacked. A released model has less than 30 MB."""
+
     api_key: SecretStr | None = None
     """API key of the operator for `Authorization: Bearer`, with all scopes. Empty: `unmask serve` creates one."""
     key_pepper: SecretStr | None = None
@@ -61,6 +64,9 @@ class Settings(BaseSettings):
     """Retention of audit events."""
     cors_origins: tuple[str, ...] = ()
     """Origins of web pages that may send resumable uploads, as JSON: `["https://app.example.com"]`. Empty: none."""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^?#]*[^/?#])?$")] = ""
+    """URL under which clients reach the API, `https://unmask.example.com`, without a slash at its end. Links in answers
+    and webhooks begin with it. Empty: links are paths."""
     api_host: str = "127.0.0.1"
     """Address that the API listens on. Loopback by default: use a TLS proxy to serve other machines."""
     api_port: Annotated[int, Field(ge=1, le=65535)] = 8000

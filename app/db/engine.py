@@ -8,6 +8,8 @@ from sqlalchemy import DateTime, Engine, Enum, MetaData, create_engine, func, ma
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+_PUBLIC_URL = "public_url"
+
 
 class Base(DeclarativeBase):
     """Base of all tables. A naming convention names the constraints, so that migrations can refer to them."""
@@ -45,9 +47,20 @@ def make_engine(database_url: str, *, pool_size: int = 20) -> Engine:
     )
 
 
-def make_sessions(engine: Engine) -> sessionmaker[Session]:
-    """Make a session factory. Objects stay readable after the commit, because services return them."""
-    return sessionmaker(engine, expire_on_commit=False)
+def make_sessions(engine: Engine, *, public_url: str = "") -> sessionmaker[Session]:
+    """Make a session factory. Objects stay readable after the commit, because services return them.
+
+    Args:
+        engine: Connects to the database.
+        public_url: Begin of the links in webhook events that are stored with these sessions.
+    """
+    return sessionmaker(engine, expire_on_commit=False, info={_PUBLIC_URL: public_url})
+
+
+def make_link(session: Session, path: str) -> str:
+    """Return the link to a path of the API, for a webhook event."""
+    public_url: str = session.info.get(_PUBLIC_URL, "")
+    return public_url + path
 
 
 def db_now(session: Session) -> datetime:

@@ -1,4 +1,4 @@
-"""Job queue: wake-up messages to workers through Redis. A lost message only delays a job until the next sweep."""
+"""Job queue: wake-up messages to workers through Redis. A lost message only delays the work until the next sweep."""
 
 import queue
 import threading
@@ -14,6 +14,7 @@ from redis.retry import Retry
 from app.core.logging import make_logger
 
 TASK_ANALYZE = "unmask.analyze"
+TASK_IMPORT_MODEL = "unmask.import_model"
 QUEUE_ANALYZE = "analyze"
 
 _PUBLISH_TIMEOUT_SECONDS = 1.0
@@ -48,7 +49,7 @@ class JobNotifier:
         }
         self._celery = make_celery(redis_url, broker_transport_options=timeouts)
         self._redis = Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), **timeouts)
-        self._pending: queue.SimpleQueue[UUID | None] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[tuple[str, UUID] | None] = queue.SimpleQueue()
         self._is_abandoned = False
         self._thread = threading.Thread(target=self._relay, name="job-notifier", daemon=True)
         self._log = make_logger(part="job_notifier")
@@ -68,7 +69,11 @@ class JobNotifier:
 
     def notify(self, job_id: UUID) -> None:
         """Queue a wake-up message without blocking the caller."""
-        self._pending.put(job_id)
+        self._pending.put((TASK_ANALYZE, job_id))
+
+    def notify_import(self, import_id: UUID) -> None:
+        """Queue a wake-up message for the import of a model."""
+        self._pending.put((TASK_IMPORT_MODEL, import_id))
 
     def is_reachable(self) -> bool:
         """Return whether Redis answers."""
@@ -85,9 +90,10 @@ class JobNotifier:
             return False  # Redis does not answer: a new message would be lost, too
 
     def _relay(self) -> None:
-        while (job_id := self._pending.get()) is not None and not self._is_abandoned:
+        while (message := self._pending.get()) is not None and not self._is_abandoned:
+            task, work_id = message
             try:
-                self._celery.send_task(TASK_ANALYZE, args=[str(job_id)], queue=QUEUE_ANALYZE, retry=False)
+                self._celery.send_task(task, args=[str(work_id)], queue=QUEUE_ANALYZE, retry=False)
             except Exception as error:  # noqa: BLE001 (the thread must survive every error)
-                # The job is stored in Postgres; the next sweep sends the message again.
-                self._log.warning("queue_publish_failed", job_id=str(job_id), error=str(error))
+                # The work is stored in Postgres; the next sweep sends the message again.
+                self._log.warning("queue_publish_failed", task=task, id=str(work_id), error=str(error))

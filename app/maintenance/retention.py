@@ -14,12 +14,15 @@ from app.db.queries import uploads as upload_queries
 from app.db.queries import webhooks as webhook_queries
 from app.db.tables.jobs import Job
 from app.infra.clip_storage import ClipStorage
+from app.infra.model_imports import delete_stale_imports
 from app.services.deletion import delete_clip_if_unreferenced, delete_upload_files, mark_deleted, release_clip
 
 _ROWS_PER_SWEEP = 100
 """Jobs or files per sweep: retention must not delay the search for lost jobs."""
 _ORPHAN_AGE = timedelta(hours=1)
 """Minimum age of an orphan. A younger file may belong to a job that is being inserted."""
+_IMPORT_AGE = timedelta(days=1)
+"""Minimum age of the files of an import that are deleted. A younger one may wait for a worker."""
 
 
 class Retention:
@@ -46,6 +49,7 @@ class Retention:
         self._delete_orphans(session)
         self._storage.sweep_incoming(older_than=_ORPHAN_AGE)
         self._storage.partial.sweep(older_than=settings.upload_retention)
+        delete_stale_imports(settings.installed_models, older_than=_IMPORT_AGE)
 
     def _delete_uploads(self, session: Session) -> None:
         with session.begin():

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from uuid import uuid4
 
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -13,6 +14,7 @@ from app.db.queries import jobs as job_queries
 from app.infra.job_queue import JobNotifier
 from app.maintenance.lost_jobs import expire_late_jobs, requeue_lost_jobs
 from app.services.batches import complete_batches
+from app.services.models import IMPORT_TIMEOUT, fail_lost_imports, has_queued_imports
 
 _KEY_RETENTION = timedelta(days=1)
 """Lifetime of an Idempotency-Key: longer than any client repeats a request."""
@@ -44,6 +46,7 @@ class Sweeper:
             self._expire_late_jobs,
             self._delete_idempotency_keys,
             self._complete_batches,
+            self._fail_lost_imports,
             *tasks,
             self._resend_notifications,
         )
@@ -83,6 +86,12 @@ class Sweeper:
     def _complete_batches(self, session: Session) -> None:
         for snapshot in complete_batches(session):
             self._log.info("batch_completed", batch_id=snapshot.batch.public_id, status=snapshot.status)
+
+    def _fail_lost_imports(self, session: Session) -> None:
+        for import_id in fail_lost_imports(session, older_than=IMPORT_TIMEOUT):
+            self._log.warning("model_import_lost", import_id=str(import_id))
+        if has_queued_imports(session):  # one message per sweep: a lost one is replaced also under load
+            self._notifier.notify_import(uuid4())
 
     def _resend_notifications(self, session: Session) -> None:
         with session.begin():

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from app.core.enums import WarningCode
 from app.core.ids import IdPrefix, example_id
 
 _NO_NUL = r"^[^\x00]*$"  # PostgreSQL stores no NUL in text
@@ -34,6 +35,13 @@ class Schema(BaseModel):
     """Base class: immutable, unknown fields are refused, attribute docstrings appear in the OpenAPI."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class WarningDetail(Schema):
+    """Limitation of a result or a policy."""
+
+    code: WarningCode
+    detail: str
 
 
 def example(value: dict[str, Any]) -> ConfigDict:

@@ -1,9 +1,7 @@
 """Schemas of jobs."""
 
 from datetime import datetime
-from typing import Any, Literal, Self
-
-from pydantic import model_validator
+from typing import Any, Literal
 
 from app.core.enums import (
     FailureCode,
@@ -70,6 +68,8 @@ class Progress(Schema):
     phase: Phase
     done: int
     total: int | None
+    eta_seconds: float | None
+    """Time until the attempt ends at the speed until now; null while it cannot be estimated."""
 
 
 class Failure(Schema):
@@ -83,7 +83,7 @@ class Failure(Schema):
 
 
 class Links(Schema):
-    """Paths of the job and its parts."""
+    """Links to the job and its parts: URLs if `UNMASK_PUBLIC_URL` is set, else paths."""
 
     self: str
     result: str
@@ -149,20 +149,15 @@ class ProgressEvent(Progress):
 
 
 class ReanalysisRequest(Schema):
-    """Reanalysis of a job by a policy, a model, or both."""
+    """Reanalysis of a job by another policy or model; without them by the policy and calibration that hold now."""
 
     model_config = example({"policy": "strict"})
 
     policy: PolicyName | None = None
-    """Policy, in its newest version, for the stored probabilities; nothing is decoded. Null: as before."""
+    """Policy, in its newest version, for the stored probabilities; nothing is decoded. Null: the same as before, in its
+    newest version."""
     model: ModelName | None = None
     """Installed model that analyzes the clip. The clip must not have been deleted."""
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.policy is None and self.model is None:
-            raise ValueError("name a policy, a model, or both")
-        return self
 
 
 class JobPage(Schema):

@@ -1,6 +1,5 @@
-"""Schemas of policies and calibrations."""
+"""Schemas of policies and their simulation."""
 
-import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -8,7 +7,7 @@ from pydantic import Field, model_validator
 
 from app.core.enums import RecommendedAction, Verdict
 from app.core.ids import IdPrefix, example_id
-from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, example
+from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, WarningDetail, example
 
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Rate = Annotated[float, Field(gt=0, le=0.5)]
@@ -18,76 +17,24 @@ _SIMULATED_MAX = 100_000
 
 _REQUEST_EXAMPLE: dict[str, Any] = {
     "name": "default",
-    "description": "10 % of real clips to moderators, 1 % blocked",
+    "description": "10 % of real clips to moderators, half of them first",
     "suspicious_false_positive_rate": 0.1,
-    "manipulated_false_positive_rate": 0.01,
-    "actions": {"manipulated": "block", "suspicious": "review", "authentic": "allow", "not_evaluated": "review"},
+    "manipulated_false_positive_rate": 0.05,
+    "actions": {
+        "manipulated": "review",
+        "suspicious": "review",
+        "inconclusive": "allow",
+        "authentic": "allow",
+        "not_evaluated": "review",
+    },
 }
 _POLICY_EXAMPLE: dict[str, Any] = _REQUEST_EXAMPLE | {
     "id": example_id(IdPrefix.POLICY),
     "object": "policy",
     "version": 3,
     "created_at": EXAMPLE_TIME,
+    "warnings": [],
 }
-
-
-class OperatingPoint(Schema):
-    """Threshold with its error rates on the clips of the calibration."""
-
-    threshold: float
-    false_positive_rate: float
-    """Target share of real clips at or above the threshold."""
-    true_positive_rate: float
-    """Share of fake clips at or above the threshold."""
-
-
-class Calibration(Schema):
-    """Calibration of a model: its thresholds with their error rates."""
-
-    model: str
-    version: str
-    calibrated: bool
-    """False if the thresholds are defaults without a measurement."""
-    real_clips: int
-    """Number of real clips behind the rates. A rate below 1 per number of clips is a guess."""
-    suspicious_at: float
-    suspicious_false_positive_rate: float | None
-    manipulated_at: float
-    manipulated_false_positive_rate: float | None
-    operating_points: list[OperatingPoint]
-    """Operating points that policies choose from."""
-
-    @property
-    def sha256(self) -> str:
-        """Identifier of the calibration."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-class CalibrationList(Schema):
-    """Calibrations of all models that have produced results, newest first."""
-
-    model_config = example(
-        {
-            "items": [
-                {
-                    "model": "unmask-b3",
-                    "version": "0.2.1",
-                    "calibrated": True,
-                    "real_clips": 83,
-                    "suspicious_at": 0.89,
-                    "suspicious_false_positive_rate": 0.05,
-                    "manipulated_at": 0.91,
-                    "manipulated_false_positive_rate": 0.01,
-                    "operating_points": [
-                        {"threshold": 0.91, "false_positive_rate": 0.01, "true_positive_rate": 0.46},
-                        {"threshold": 0.84, "false_positive_rate": 0.1, "true_positive_rate": 0.54},
-                    ],
-                }
-            ]
-        }
-    )
-
-    items: list[Calibration]
 
 
 class Actions(Schema):
@@ -95,8 +42,9 @@ class Actions(Schema):
 
     manipulated: RecommendedAction = RecommendedAction.REVIEW
     suspicious: RecommendedAction = RecommendedAction.REVIEW
+    inconclusive: RecommendedAction = RecommendedAction.ALLOW
     authentic: RecommendedAction = RecommendedAction.ALLOW
-    not_evaluated: RecommendedAction = RecommendedAction.NONE
+    not_evaluated: RecommendedAction = RecommendedAction.REVIEW
 
     def on(self, verdict: Verdict) -> RecommendedAction:
         """Return the action for a verdict."""
@@ -113,7 +61,8 @@ class PolicyRequest(Schema):
     """Name that jobs refer to; `default` applies to jobs without a policy."""
     description: LongText | None = None
     suspicious_false_positive_rate: Rate | None = None
-    """Share of real clips that may be SUSPICIOUS or worse; the calibration of the model gives the threshold."""
+    """Largest share of real clips that are SUSPICIOUS or worse; the calibration of the model gives the threshold.
+    `lowest_false_positive_rate` of `GET /v1/calibrations` is the lowest one."""
     manipulated_false_positive_rate: Rate | None = None
     """The same for MANIPULATED. Without both rates the model's own thresholds apply."""
     actions: Actions = Actions()
@@ -137,6 +86,8 @@ class Policy(PolicyRequest):
     object: Literal["policy"] = "policy"
     version: int
     created_at: datetime
+    warnings: list[WarningDetail]
+    """Rates that the calibration of the default model cannot show; they get the strictest threshold."""
 
 
 class PolicyPage(Schema):
@@ -146,22 +97,6 @@ class PolicyPage(Schema):
 
     items: list[Policy]
     next_cursor: str | None
-
-
-class AppliedPolicy(Schema):
-    """Policy and thresholds that decided the verdict."""
-
-    id: str | None
-    name: str
-    version: int
-    """0 if the model's own thresholds apply."""
-    suspicious_at: float
-    suspicious_false_positive_rate: float | None
-    """Rate of the operating point: the highest one that does not exceed the policy's rate."""
-    manipulated_at: float
-    manipulated_false_positive_rate: float | None
-    calibration_sha256: str
-    """Identifier of the calibration; `GET /v1/calibrations` lists them."""
 
 
 class SimulationRequest(Schema):
@@ -191,17 +126,18 @@ class Simulation(Schema):
         {
             "jobs": 10000,
             "flips": 312,
-            "verdicts": {"AUTHENTIC": 9400, "SUSPICIOUS": 500, "MANIPULATED": 100},
-            "verdicts_then": {"AUTHENTIC": 9088, "SUSPICIOUS": 812, "MANIPULATED": 100},
+            "verdicts": {"AUTHENTIC": 6400, "INCONCLUSIVE": 3000, "SUSPICIOUS": 500, "MANIPULATED": 100},
+            "verdicts_then": {"AUTHENTIC": 6400, "INCONCLUSIVE": 2688, "SUSPICIOUS": 812, "MANIPULATED": 100},
             "examples": [
                 {
                     "job_id": EXAMPLE_JOB_ID,
-                    "verdict": "AUTHENTIC",
+                    "verdict": "INCONCLUSIVE",
                     "recommended_action": "allow",
                     "verdict_then": "SUSPICIOUS",
                     "recommended_action_then": "review",
                 }
             ],
+            "warnings": [],
         }
     )
 
@@ -215,3 +151,5 @@ class Simulation(Schema):
     """Verdicts under the policy."""
     examples: list[Flip]
     """Newest flips, up to 100."""
+    warnings: list[WarningDetail]
+    """Models of the jobs whose calibration cannot show the rates; they get the strictest threshold."""

@@ -1,11 +1,13 @@
 """Schemas of results: clip, tracks, frames, reasons."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from app.core.enums import ReasonCode, RecommendedAction, Verdict, WarningCode
+from app.core.calibration import RateEstimate, Thresholds
+from app.core.enums import ReasonCode, RecommendedAction, Verdict
 from app.core.ids import IdPrefix, example_id
-from app.schemas.base import EXAMPLE_SHA256, Schema, example
-from app.schemas.policies import AppliedPolicy
+from app.schemas.base import EXAMPLE_SHA256, Schema, WarningDetail, example
+from app.schemas.calibrations import THRESHOLDS_EXAMPLE
 
 FRAME_EXAMPLE: dict[str, Any] = {
     "track_id": "t0",
@@ -18,14 +20,29 @@ FRAME_EXAMPLE: dict[str, Any] = {
     "unusable": None,
     "logit": 1.92,
     "probability": 0.83,
+    "contribution": 0.099,
 }
 RESULT_EXAMPLE: dict[str, Any] = {
     "verdict": "SUSPICIOUS",
+    "evidence": "some evidence of manipulation",
     "probability": 0.87,
+    "thresholds": THRESHOLDS_EXAMPLE,
+    "margin": 0.24,
+    "false_positive_rate": {"value": 0.039, "low": 0.0106, "high": 0.0956, "clips": 104},
     "decided_by": "t0",
+    "recommended_action": "review",
     "reasons": [],
     "warnings": [],
-    "coverage": {"frames_sampled": 16, "frames_with_face": 16, "faces_max": 1, "tracks": 1},
+    "coverage": {
+        "frames_sampled": 16,
+        "frames_with_face": 16,
+        "faces_max": 1,
+        "tracks": 1,
+        "windows": 2,
+        "seconds_sampled": 0.53,
+        "seconds_total": 10.0,
+        "chance_of_5_seconds": 1.0,
+    },
     "tracks": [
         {
             "track_id": "t0",
@@ -38,6 +55,20 @@ RESULT_EXAMPLE: dict[str, Any] = {
             "face_frames": 16,
             "usable_frames": 16,
             "median_face_px": 180.0,
+            "windows": [
+                {"window": 0, "start_seconds": 0.0, "end_seconds": 0.23, "usable_frames": 8, "probability": 0.86},
+                {"window": 1, "start_seconds": 9.57, "end_seconds": 9.8, "usable_frames": 8, "probability": 0.88},
+            ],
+        }
+    ],
+    "segments": [
+        {
+            "track_id": "t0",
+            "start_seconds": 0.0,
+            "end_seconds": 9.8,
+            "duration_seconds": 9.8,
+            "probability": 0.87,
+            "verdict": "SUSPICIOUS",
         }
     ],
     "clip": {
@@ -53,21 +84,16 @@ RESULT_EXAMPLE: dict[str, Any] = {
     },
     "model": {
         "name": "unmask-b3",
-        "version": "0.2.1",
+        "version": "0.3.0",
         "trained": True,
         "weights_sha256": EXAMPLE_SHA256,
         "calibrated": True,
     },
     "timings": {"extract_seconds": 0.51, "score_seconds": 0.14},
-    "recommended_action": "review",
     "policy": {
         "id": example_id(IdPrefix.POLICY),
         "name": "default",
         "version": 3,
-        "suspicious_at": 0.84,
-        "suspicious_false_positive_rate": 0.1,
-        "manipulated_at": 0.91,
-        "manipulated_false_positive_rate": 0.01,
         "calibration_sha256": EXAMPLE_SHA256,
     },
 }
@@ -102,7 +128,9 @@ class Frame(Schema):
     """Raw output of the classifier, positive is fake."""
     probability: float | None
     """P(fake) on the scale of the clip: the mean of the log-odds of a track's frames is that of the track, so the
-    thresholds of the policy hold for both."""
+    thresholds hold for both."""
+    contribution: float | None
+    """Part of the log-odds of the track: those of its frames add up to it."""
 
 
 class Reason(Schema):
@@ -112,18 +140,20 @@ class Reason(Schema):
     detail: str
 
 
-class ClipWarning(Schema):
-    """Limitation of the result."""
+class Window(Schema):
+    """One person in one window of neighbouring frames."""
 
-    code: WarningCode
-    detail: str
+    window: int
+    start_seconds: float
+    end_seconds: float
+    usable_frames: int
+    probability: float
 
 
-class Track(Schema):
+class TrackFinding(Schema):
     """The faces of one person over time."""
 
     track_id: str
-    verdict: Verdict
     probability: float | None
     logit: float | None
     reasons: list[Reason]
@@ -132,6 +162,25 @@ class Track(Schema):
     face_frames: int
     usable_frames: int
     median_face_px: float
+    windows: list[Window]
+    """Windows with usable frames; empty if the track was not evaluated."""
+
+
+class Track(TrackFinding):
+    """The faces of one person over time, with a verdict by a policy."""
+
+    verdict: Verdict
+
+
+class Segment(Schema):
+    """Neighbouring windows of one person with the same verdict."""
+
+    track_id: str
+    start_seconds: float
+    end_seconds: float
+    duration_seconds: float
+    probability: float
+    verdict: Verdict
 
 
 class Coverage(Schema):
@@ -142,6 +191,14 @@ class Coverage(Schema):
     faces_max: int
     """Maximum number of faces in one frame."""
     tracks: int
+    windows: int
+    """Number of windows of neighbouring frames."""
+    seconds_sampled: float
+    """Duration of these windows."""
+    seconds_total: float | None
+    """Duration of the clip."""
+    chance_of_5_seconds: float | None
+    """Probability that a window meets a part of five seconds at a random time; null if the duration is unknown."""
 
 
 class ClipInfo(Schema):
@@ -179,27 +236,50 @@ class Timings(Schema):
 
 
 class Finding(Schema):
-    """Finding of the detector, with verdicts by the model's own thresholds."""
+    """Finding of the detector. A policy turns it into a result."""
 
-    verdict: Verdict
     probability: float | None
     """P(fake) of the deciding track; null if nothing was evaluated."""
     decided_by: str | None
-    """Track that decided the verdict."""
+    """Track with the highest probability, which decides the verdict."""
     reasons: list[Reason]
-    warnings: list[ClipWarning]
+    warnings: list[WarningDetail]
     coverage: Coverage
-    tracks: list[Track]
+    tracks: Sequence[TrackFinding]
     clip: ClipInfo
     model: Model
     timings: Timings
 
 
+class AppliedPolicy(Schema):
+    """Policy that decided the verdict."""
+
+    id: str | None
+    name: str
+    version: int
+    """0 if the model's own rates apply."""
+    calibration_sha256: str
+    """Identifier of the calibration that the thresholds come from."""
+
+
 class Result(Finding):
-    """Result of a job: the finding, with verdicts and an action by a policy."""
+    """Result of a job: the finding, with a verdict and an action by a policy."""
 
     model_config = example(RESULT_EXAMPLE)
 
+    verdict: Verdict
+    evidence: str
+    """The verdict as a sentence for the person who decides."""
+    thresholds: Thresholds
+    """Thresholds that the verdict follows from. For several tracks those of SUSPICIOUS and MANIPULATED are higher."""
+    margin: float | None
+    """Log-odds of the probability above those of `suspicious_at`; negative below it."""
+    false_positive_rate: RateEstimate | None
+    """Rate at which a real clip with as many tracks scores at least this, by the calibration; null if the
+    model is not calibrated."""
+    tracks: list[Track]
+    segments: list[Segment]
+    """By track and time."""
     recommended_action: RecommendedAction
     policy: AppliedPolicy
 

@@ -62,7 +62,7 @@ class UploadUrl(Schema):
     model_config = example(_URL_EXAMPLE)
 
     upload_url: str
-    """Path on the API's server; supports `HEAD` and `PATCH` of tus 1.0."""
+    """URL, or path on the API's server without `UNMASK_PUBLIC_URL`; supports `HEAD` and `PATCH` of tus 1.0."""
     upload_url_expires_at: datetime
 
 

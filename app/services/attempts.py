@@ -15,8 +15,9 @@ from app.db.queries import results as result_queries
 from app.db.tables.jobs import Job
 from app.db.tables.results import Result
 from app.infra.clip_storage import ClipStorage, Upload
-from app.schemas.policies import Calibration
+from app.schemas.calibrations import Calibration
 from app.services import policies
+from app.services.calibrations import store_calibration
 from app.services.lifecycle import move_job
 from app.services.reanalysis import emit_verdict_changed
 from app.services.webhook_events import emit_job_event
@@ -143,8 +144,7 @@ def succeed(session: Session, attempt: Attempt, result: AttemptResult) -> bool:
         job = job_queries.find_running(session, attempt.job_id, attempt=attempt.number)
         if job is None:
             return False
-        sha256 = result.calibration.sha256
-        result_queries.add_calibration(session, sha256=sha256, payload=result.calibration.model_dump(mode="json"))
+        sha256 = store_calibration(session, result.calibration)
         row = Result(payload=result.payload, detector_sha256=result.detector_sha256, calibration_sha256=sha256)
         _succeed_with(session, job, row, attempt)
         result_queries.add_frames(session, job, result.frames)

@@ -11,15 +11,17 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.enums import Scope
-from app.core.errors import NotFoundError
+from app.core.errors import ForbiddenScopeError, NotFoundError
 from app.db.engine import db_now
 from app.db.queries import keys as key_queries
 from app.db.tables.keys import ApiKey
+from app.schemas import keys as schemas
 from app.services import audit
 
 DEFAULT_TENANT = "default"
 """Tenant of the operator's key, and of keys without another tenant."""
 
+_OPERATOR_ID = "operator"
 _PREFIX = "umk"
 _LAST_USED_INTERVAL = timedelta(minutes=1)
 """Minimum interval between updates of ``last_used_at``: a write per request would cost too much."""
@@ -41,13 +43,19 @@ class Principal(KeyLimits):
     tenant: str
     key_id: str
     scopes: frozenset[Scope]
+    expires: bool = False
+
+    @property
+    def managed_tenant(self) -> str | None:
+        """Tenant whose keys it manages; None: all tenants."""
+        return None if self.key_id == _OPERATOR_ID else self.tenant
 
     def may(self, scope: Scope) -> bool:
         """Return True if the key has this scope."""
         return bool(self.scopes & {scope, Scope.ADMIN})
 
 
-OPERATOR = Principal(tenant=DEFAULT_TENANT, key_id="operator", scopes=frozenset({Scope.ADMIN}))
+OPERATOR = Principal(tenant=DEFAULT_TENANT, key_id=_OPERATOR_ID, scopes=frozenset({Scope.ADMIN}))
 """Principal of the operator's key in the settings."""
 
 
@@ -86,10 +94,31 @@ def create_key(
     return key, f"{_PREFIX}_{key_id}_{secret}"
 
 
-def list_keys(session: Session) -> Sequence[ApiKey]:
-    """Return all keys."""
+def create_tenant_key(
+    session: Session, admin: Principal, request: schemas.KeyRequest, *, pepper: str
+) -> tuple[ApiKey, str]:
+    """Create a key by request of another one, as ``create_key``. It has the limits of that key.
+
+    Raises ForbiddenScopeError: a key that is not the operator's names another tenant or limits, or it expires.
+    """
+    tenant = request.tenant or admin.tenant
+    limits = _limits_of(request)
+    if admin.managed_tenant is not None:
+        if tenant != admin.tenant or any(limit is not None for limit in limits.values()):
+            raise ForbiddenScopeError("Only the operator's key sets tenants and limits. Leave them out.")
+        if admin.expires:
+            raise ForbiddenScopeError("A key that expires creates no keys. Use one that does not expire.")
+        limits = _limits_of(admin)
+    days = request.expires_in_days
+    lifetime = timedelta(days=days) if days else None
+    wanted = KeyRequest(name=request.name, scopes=request.scopes, lifetime=lifetime, **limits)
+    return create_key(session, wanted, tenant=tenant, pepper=pepper)
+
+
+def list_keys(session: Session, *, tenant: str | None = None) -> Sequence[ApiKey]:
+    """Return the keys of a tenant; None: of all."""
     with session.begin():
-        return key_queries.list_keys(session)
+        return key_queries.list_keys(session, tenant=tenant)
 
 
 def describe_validity(key: ApiKey) -> str:
@@ -99,12 +128,12 @@ def describe_validity(key: ApiKey) -> str:
     return f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "valid"
 
 
-def revoke_key(session: Session, key_id: str) -> None:
-    """Revoke a key at once. Raises NotFoundError."""
+def revoke_key(session: Session, key_id: str, *, tenant: str | None = None) -> None:
+    """Revoke a key of a tenant at once; None: of any. Raises NotFoundError."""
     with session.begin():
         key = key_queries.find_key(session, key_id)
-        if key is None:
-            raise NotFoundError(f"The key {key_id!r} does not exist. List keys with 'unmask keys list'.")
+        if key is None or tenant not in {None, key.tenant}:
+            raise NotFoundError("No key has this id. List keys with 'unmask keys list' or GET /v1/keys.")
         key.revoked_at = key.revoked_at or db_now(session)
         audit.record(session, "key.revoked", key_id, tenant=key.tenant)
 
@@ -125,10 +154,11 @@ def authenticate(session: Session, presented: str, *, pepper: str) -> Principal 
         if key.last_used_at is None or now - key.last_used_at > _LAST_USED_INTERVAL:
             key.last_used_at = now
         scopes = frozenset(map(Scope, key.scopes))
-        return Principal(tenant=key.tenant, key_id=key.id, scopes=scopes, **_limits_of(key))
+        expires = key.expires_at is not None
+        return Principal(tenant=key.tenant, key_id=key.id, scopes=scopes, expires=expires, **_limits_of(key))
 
 
-def _limits_of(holder: KeyLimits | ApiKey) -> dict[str, Any]:
+def _limits_of(holder: KeyLimits | ApiKey | schemas.KeyRequest) -> dict[str, Any]:
     return {field.name: getattr(holder, field.name) for field in fields(KeyLimits)}
 
 

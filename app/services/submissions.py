@@ -196,7 +196,10 @@ def check_options(context: SubmissionContext, options: JobOptions) -> None:
     """Raise InvalidRequestError if the model is not installed, or webhooks may not be sent to the URL."""
     if options.model is not None and options.model not in (models := context.find_models()):
         known = f"Installed models: {', '.join(sorted(models))}." if models else "No other model is installed."
-        detail = f"The model {options.model!r} is not installed. {known} Without 'model' the default one is used."
+        detail = (
+            f"The model {options.model!r} is not installed, or does not fit this version. {known} Without 'model' the "
+            "default one is used. 'unmask models list' names what is wrong."
+        )
         raise InvalidRequestError(detail, errors=[FieldError("/options/model", detail)])
     if options.webhook_url:
         webhooks.check_url(context.egress, options.webhook_url, pointer="/options/webhook_url")

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.core.enums import STATUS_EVENTS, EventType, JobStatus
-from app.db.engine import db_now
+from app.db.engine import db_now, make_link
 from app.db.queries import results as result_queries
 from app.db.queries import webhook_outbox
 from app.db.queries.webhook_outbox import EventBodies
@@ -37,7 +37,7 @@ def emit_job_event(
     at = at or db_now(session)
     result = result_queries.find_result(session, job.id) if kind in _WITH_RESULT else None
     payload = result.payload if result else None
-    described = _describe_job(job, kind, payload) | (data or {})
+    described = _describe_job(session, job, kind, payload) | (data or {})
     full = _write_body(kind, described | {"result": payload}, at) if payload else None
     if full is not None and len(full.encode()) > BODY_MAX_BYTES:
         full = None
@@ -56,16 +56,16 @@ def emit_event(session: Session, endpoint: WebhookEndpoint, kind: EventType, dat
     return webhook_outbox.add_event(session, endpoint, kind, _write_body(kind, data, at), at=at)
 
 
-def _describe_job(job: Job, kind: EventType, payload: dict[str, Any] | None) -> dict[str, Any]:
+def _describe_job(session: Session, job: Job, kind: EventType, payload: dict[str, Any] | None) -> dict[str, Any]:
     described: dict[str, Any] = {
         "id": job.public_id,
         "status": _STATUSES.get(kind, job.status).value,
         "external_id": job.external_id,
-        "links": {"self": f"/v1/jobs/{job.public_id}"},
+        "links": {"self": make_link(session, f"/v1/jobs/{job.public_id}")},
     }
     if kind is EventType.JOB_SUCCEEDED:
         described["verdict"] = job.verdict
-        for name in ("probability", "recommended_action"):
+        for name in ("probability", "evidence", "recommended_action"):
             described[name] = payload[name] if payload else None
     if kind is EventType.JOB_FAILED:
         described["failure"] = {"code": job.failure_code, "retryable": job.failure_retryable}

@@ -4,10 +4,22 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from tests.support.api import MP4, Sessions, finish, read_audit_log, submit
+from tests.support.api import (
+    FEW_CLIPS,
+    MODEL_FILES,
+    MP4,
+    Sessions,
+    create_calibration,
+    finish,
+    finish_clips,
+    make_zip,
+    read_audit_log,
+    submit,
+)
 
 _BODIES: dict[str, dict[str, Any]] = {
     "/v1/batches": {"items": [{"source": {"url": "https://cdn.example/a.mp4"}}]},
+    "/v1/keys": {"name": "pipeline", "scopes": ["jobs:read"]},
     "/v1/policies": {"name": "strict"},
     "/v1/uploads": {"bytes": len(MP4)},
     "/v1/webhook-endpoints": {"url": "https://webhooks.example/new"},
@@ -17,7 +29,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     "/v1/jobs/{job_id}/feedback": {"label": "real"},
     "/v1/jobs/{job_id}:reanalyze": {"policy": "default"},
 }
-_CHANGES_NOTHING = {"/v1/policies/{policy_id}:simulate"}
+_CHANGES_NOTHING = {"/v1/policies/{policy_id}:simulate", "/v1/calibrations/{calibration_id}:simulate"}
 """Paths with POST only because the request has a body."""
 
 
@@ -31,6 +43,8 @@ def list_changing_operations(api: TestClient) -> list[tuple[str, str]]:
 
 def test_every_operation_that_changes_an_object_leaves_a_record(api: TestClient, sessions: Sessions) -> None:
     api.post("/v1/policies", json={"name": "default"})
+    own = {"job_ids": [job["id"] for job in finish_clips(api, sessions, [0.1] * 4)], "rates": FEW_CLIPS}
+    calibration = create_calibration(api, **own)
     requested = 0
     for path, method in list_changing_operations(api):
         endpoint = api.post("/v1/webhook-endpoints", json={"url": f"https://webhooks.example/{requested}"}).json()
@@ -40,11 +54,17 @@ def test_every_operation_that_changes_an_object_leaves_a_record(api: TestClient,
         if not path.endswith(":cancel"):
             finish(sessions)
         ids = {"job_id": job["id"], "endpoint_id": endpoint["id"], "event_id": event["id"], "upload_id": begun["id"]}
+        key = api.post("/v1/keys", json=_BODIES["/v1/keys"]).json()
+        ids |= {"calibration_id": calibration["id"], "key_id": key["id"]}
         before = read_audit_log(api)[0]
-        content: dict[str, Any] = {"json": _BODIES[path]} if path in _BODIES else {}
+        bodies = _BODIES | {"/v1/calibrations": own}
+        content: dict[str, Any] = {"json": bodies[path]} if path in bodies else {}
         if path == "/v1/jobs":
             content = {"files": {"file": ("a.mp4", MP4)}}
-        answer = api.request(method, path.format(**ids), headers={"X-Request-Id": "asked"}, **content)
+        headers = {"X-Request-Id": "asked", "Upload-Length": "9"}
+        if path == "/v1/models":
+            content, headers["Content-Type"] = {"content": make_zip(MODEL_FILES)}, "application/zip"
+        answer = api.request(method, path.format(**ids), headers=headers, **content)
         assert answer.is_success, (method, path, answer.text)
         record = read_audit_log(api)[0]
         assert record != before, (method, path)
@@ -53,4 +73,4 @@ def test_every_operation_that_changes_an_object_leaves_a_record(api: TestClient,
         assert record["target"] in {made, *ids.values()}, (method, path)
         api.post(f"{job['links']['self']}:cancel")
         requested += 1
-    assert requested == 17
+    assert requested == 24

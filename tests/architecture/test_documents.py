@@ -16,6 +16,7 @@ from typer.main import get_command
 
 from app.cli import main as cli
 from app.core import errors
+from app.core.calibration import Thresholds
 from app.core.enums import EventType, FailureCode, JobStatus, ReasonCode, RecommendedAction, Verdict, WarningCode
 from app.core.errors import UnmaskError
 from app.schemas.jobs import Job
@@ -83,9 +84,9 @@ def test_readme_example_is_a_shortened_job() -> None:
     example = json.loads(re.sub(r" +// .*", "", get_block(README, "jsonc")))
     schema = Job.model_json_schema()
     assert find_unknown(example, schema, schema["$defs"]) == []
-    thresholds = {name: example["result"]["policy"][name] for name in ("suspicious_at", "manipulated_at")}
+    thresholds = Thresholds.model_validate(example["result"]["thresholds"])
     for part in (example | example["result"], *example["result"]["tracks"]):
-        assert Verdict.of(part["probability"], **thresholds) == part["verdict"]
+        assert thresholds.decide(part["probability"]) == part["verdict"]
 
 
 def find_unknown(value: Any, schema: dict[str, Any], definitions: dict[str, Any], path: str = "") -> list[str]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from app.client.errors import ApiError
+from app.core.calibration import to_log_odds
 from app.core.enums import FailureCode, JobStatus, ReasonCode, Verdict
+from app.schemas.results import Frame, Result, Segment, Track
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service
 from tests.support.catalogue import UNREADABLE
@@ -41,6 +43,23 @@ def test_analyze_good_clip_stores_frames(service: Service, clip: Clip, name: str
     assert len(frames) == 16 * tracks
     assert all(frame.probability is not None and 0 < frame.probability < 1 for frame in frames)
     assert [frame.pts_seconds for frame in frames] == sorted(frame.pts_seconds for frame in frames)
+    require_one_scale(job.result, frames)
+
+
+def require_one_scale(result: Result, frames: list[Frame]) -> None:
+    """Check that the frames of the deciding track explain the clip, and that verdicts follow from the thresholds."""
+    assert result.probability is not None
+    odds = to_log_odds(result.probability)
+    deciding = [frame for frame in frames if frame.track_id == result.decided_by]
+    assert sum(frame.contribution or 0 for frame in deciding) == pytest.approx(odds, abs=1e-6)
+    (track,) = (track for track in result.tracks if track.track_id == result.decided_by)
+    windows = sum(window.usable_frames * to_log_odds(window.probability) for window in track.windows)
+    assert windows / track.usable_frames == pytest.approx(odds, abs=1e-6)
+    parts: list[Result | Track | Segment] = [result, *result.tracks, *result.segments]
+    for part in parts:
+        assert part.verdict is result.thresholds.decide(part.probability)
+    assert result.margin == pytest.approx(odds - to_log_odds(result.thresholds.suspicious_at))
+    assert result.evidence == result.verdict.evidence
 
 
 @pytest.mark.parametrize(

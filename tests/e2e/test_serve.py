@@ -153,5 +153,5 @@ def test_demo_analyzes_clip_and_leaves_no_process(tmp_path: Path, clip: Clip) ->
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "t0" in done.stdout
-    assert any(verdict in done.stdout for verdict in ("AUTHENTIC", "SUSPICIOUS", "MANIPULATED"))
+    assert any(verdict in done.stdout for verdict in ("AUTHENTIC", "INCONCLUSIVE", "SUSPICIOUS", "MANIPULATED"))
     assert family(tmp_path) == []

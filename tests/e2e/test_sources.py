@@ -8,9 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from tusclient.client import TusClient
 from tusclient.uploader.uploader import Uploader
 
 from app.client.async_client import AsyncClient
+from app.core.calibration import OperatingCurve
 from app.core.enums import FailureCode, JobStatus, Verdict
 from app.schemas.batches import BatchRequest
 from app.schemas.jobs import Job, ReanalysisRequest
@@ -115,7 +117,7 @@ def test_reanalyze_by_policy_needs_no_worker(service: Service, running_worker: P
     first = wait_for_job(service, service.client.submit(clip("speaker.mp4")))
     with api_of(service) as api:
         (calibration, *_) = api.get("/v1/calibrations").raise_for_status().json()["items"]
-        rates = {"suspicious_false_positive_rate": 0.3, "manipulated_false_positive_rate": 0.01}
+        rates = {"suspicious_false_positive_rate": 0.3, "manipulated_false_positive_rate": 0.05}
         policy = api.post("/v1/policies", json={"name": "wide", **rates}).raise_for_status().json()
         simulated = api.post(f"/v1/policies/{policy['id']}:simulate", json={}).raise_for_status().json()
     running_worker.decoder().suspend()
@@ -124,9 +126,10 @@ def test_reanalyze_by_policy_needs_no_worker(service: Service, running_worker: P
     assert first.result is not None
     assert again.result is not None
     assert again.result.probability == first.result.probability
-    wide = next(point for point in calibration["operating_points"] if point["false_positive_rate"] == 0.3)
-    assert again.result.policy.suspicious_at == wide["threshold"]
-    assert again.result.policy.suspicious_at < first.result.policy.suspicious_at
+    points = OperatingCurve.model_validate(calibration["curve"]).points
+    wide = [point.threshold for point in points if point.false_positive_rate.value <= 0.3]
+    assert again.result.thresholds.suspicious_at == wide[-1]
+    assert again.result.thresholds.suspicious_at < first.result.thresholds.suspicious_at
     assert simulated["jobs"] > 0
 
 
@@ -143,3 +146,13 @@ def test_async_client_submits_all_sources(service: Service, clip: Clip) -> None:
             assert again.reanalysis_of == job.id
 
     asyncio.run(use())
+
+
+def test_tus_client_creates_and_sends_an_upload(service: Service, clip: Clip) -> None:
+    path = clip("speaker.mp4")
+    tus = TusClient(f"{service.url}/v1/direct-uploads", headers={"Authorization": f"Bearer {API_KEY}"})
+    uploader = tus.uploader(str(path), chunk_size=50_000, metadata={"filename": "tus.mp4"})
+    uploader.upload()
+    source = Source(sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    job = wait_for_job(service, service.client.submit_source(JobRequest(source=source)))
+    assert job.clip.bytes == path.stat().st_size

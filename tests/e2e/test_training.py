@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import chdir
 from functools import partial
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from app.client.client import Client
 from app.client.errors import ApiError
-from app.core.enums import FailureCode, JobStatus
+from app.core.enums import FailureCode, ImportStatus, JobStatus
 from app.schemas.submissions import JobOptions
 from tests.e2e.conftest import Service, start
 from tests.support.clips import Image, encode, film, speaker
@@ -122,6 +123,23 @@ def test_broken_model_fails_job_with_reason(installed: Path, service: Service, c
     assert (job.failure.code, job.failure.retryable) == (FailureCode.MODEL_UNAVAILABLE, True)
     assert "does not match the manifest" in job.failure.message
     assert str(service.folder) not in job.failure.message
+
+
+def test_trained_model_added_over_the_api_is_used(
+    released: Path, service: Service, clip: Callable[[str], Path], tmp_path: Path
+) -> None:
+    archive = tmp_path / "model.zip"
+    with ZipFile(archive, "w") as files:
+        for path in released.iterdir():
+            files.write(path, f"released/{path.name}")
+    with service.worker():
+        added = service.client.add_model(archive)
+        wait_until(lambda: service.client.get_import(added.id).finished_at is not None, 60)
+        ended = service.client.get_import(added.id)
+        assert (ended.status, ended.name, ended.version) == (ImportStatus.READY, "mine", "1.0.0"), ended.reason
+        job = service.wait_for_end(service.client.submit(clip("speaker.mp4"), options=JobOptions(model="mine")))
+    assert job.result is not None
+    assert job.result.model.name == "mine"
 
 
 def test_trained_model_decides_verdict_in_service(

@@ -1,9 +1,11 @@
 """Helpers of API tests: clients, requests, and checks of responses."""
 
 import hashlib
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session, sessionmaker
@@ -19,6 +21,10 @@ from tests.support.jobs import claim_job
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(100)
 SHA256 = hashlib.sha256(MP4).hexdigest()
 ENDPOINTS = "/v1/webhook-endpoints"
+MODEL_FILES = {"manifest.json": b"{}", "model.safetensors": b"weights", "model.onnx": b"graph"}
+"""Files of an archive with the right names. No worker can run them."""
+FEW_CLIPS = {"suspicious_false_positive_rate": 0.999, "manipulated_false_positive_rate": 0.999}
+"""Rates that four clips can show."""
 Sessions = sessionmaker[Session]
 Response = Any
 """Response of ``TestClient``: of httpx2 if it is installed, else of httpx."""
@@ -57,11 +63,30 @@ def submit_source(
     return api.post("/v1/jobs", json={"source": source, "options": options}, headers=headers)
 
 
-def finish(sessions: Sessions, frames: int = 0, probability: float | None = 0.27) -> None:
+def finish(sessions: Sessions, frames: int = 0, probability: float | None = 0.27, **result: Any) -> None:
     """End the next job with a result, as a worker does."""
     attempt = claim_job(sessions)
     with sessions() as session:
-        attempts.succeed(session, attempt, make_attempt_result(frames=frames, probability=probability))
+        attempts.succeed(session, attempt, make_attempt_result(frames=frames, probability=probability, **result))
+
+
+def finish_clips(
+    api: TestClient, sessions: Sessions, probabilities: Sequence[float | None], **options: Any
+) -> list[dict[str, Any]]:
+    """Submit different clips, end each job with its probability, and return the jobs."""
+    jobs = []
+    for number, probability in enumerate(probabilities):
+        jobs.append(submit(api, MP4 + bytes([number // 250, number % 250]), **options))
+        finish(sessions, probability=probability)
+    return jobs
+
+
+def create_calibration(api: TestClient, **request: Any) -> dict[str, Any]:
+    """Create a calibration from stored results and return it."""
+    response = api.post("/v1/calibrations", json=request)
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()
+    return created
 
 
 def problem(response: Response, status: int, code: str) -> dict[str, Any]:
@@ -73,6 +98,15 @@ def problem(response: Response, status: int, code: str) -> dict[str, Any]:
     assert body["request_id"] == response.headers["x-request-id"]
     assert len(body["detail"]) > 15
     return body
+
+
+def make_zip(files: dict[str, bytes]) -> bytes:
+    """Return a compressed zip of files."""
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
 
 
 def has_clip(storage: ClipStorage, sha256: str) -> bool:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from app.core.calibration import Calibration
 from app.core.enums import ReasonCode
+from tests.support.factories import make_curve
 from tests.support.sandbox import make_options
 from worker.detector.config import DetectorConfig, ScoringConfig
 from worker.detector.model.manifest import Manifest
@@ -10,12 +12,14 @@ from worker.detector.pipeline import Detector
 from worker.detector.sandbox.parent import Sandbox
 from worker.detector.types import Box, Face, FaceCrop, Floats, Image, SequenceScore, Track
 
+CURVE = make_curve([(0.8, 0, 0.5), (0.4, 0.05, 0.8), (0.3, 0.2, 0.9), (0, 1, 1)], reals=100)
+"""One in twenty of 100 real clips reaches 0.4, none 0.8; nine in ten fakes reach 0.3."""
 TRAINED = Manifest(
     name="test",
     version="1",
     trained=True,
     files={"model.safetensors": "0" * 64, "model.onnx": "0" * 64},
-    detector=DetectorConfig(scoring=ScoringConfig(suspicious_at=0.4, manipulated_at=0.8)),
+    detector=DetectorConfig(scoring=ScoringConfig(clips=Calibration(curve=CURVE))),
 )
 
 

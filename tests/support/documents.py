@@ -57,6 +57,8 @@ NOT_RUN = {
     r"(UNMASK_EGRESS_ALLOW=\S+ )?make serve|unmask serve": "runs until Ctrl-C; tests/e2e/test_serve.py runs it",
     r"unmask (api|worker|webhooks|migrate)$": "runs until SIGTERM, or once per version; fixtures of tests/e2e run it",
     r"make test": "would run this test",
+    r"unmask calibrate": "needs 60 real clips; tests/e2e/test_calibrations.py runs it on fewer",
+    r"unmask calibrations": "needs a calibration; tests/e2e/test_calibrations.py runs it",
     r"make check": "CI runs it before the tests",
     r"make bench": "takes minutes and changes nothing",
     r"make +#": "lists the targets; tests/architecture checks each target that a document names",

@@ -23,7 +23,7 @@ def test_job_of_an_ended_process_is_requeued_and_others_are_not(
         jobs[pid] = submitted["links"]["self"]
     (redis_url,) = require_settings(settings, "redis_url")
     running = [11, 12]
-    watcher = ProcessWatcher(sessions, JobNotifier(redis_url), lambda: running, max_attempts=3)
+    watcher = ProcessWatcher(sessions, JobNotifier(redis_url), lambda: running, max_attempts=3, model="m 1")
     watcher.check()
     running.remove(11)
     watcher.check()

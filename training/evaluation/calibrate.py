@@ -3,9 +3,8 @@
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import log_expit
 from sklearn.metrics import roc_auc_score
 
+from app.core.calibration import Calibration, TargetRates, measure_curve
 from training.data.images import ImageStore
 from training.data.manifest import is_one_of, load_crop_manifest
 from training.data.splits import rows_of_part
@@ -26,36 +26,16 @@ from training.evaluation.predict import (
 )
 from training.evaluation.robustness import DEGRADATIONS, UPLOADED_CROPS, UPLOADS
 from training.release.release import with_scoring, write_manifest
-from worker.detector.config import OperatingPoint, ScoringConfig
+from worker.detector.config import ScoringConfig
 from worker.detector.model.engine import make_engine
-from worker.detector.model.manifest import Manifest, load_model_manifest
-from worker.detector.scoring import to_frame_probability, to_probability
+from worker.detector.model.manifest import Manifest, load_model_manifest, read_manifest
 
-Reals = dict[str, dict[str, list[float]]]
-"""Probabilities of real clips or frames, by data set and path. Changed copies of a clip share its path."""
-
-SUSPICIOUS_FPR, MANIPULATED_FPR = 0.05, 0.01
-"""Default false-positive rates of the thresholds."""
-POLICY_RATES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
-"""False-positive rates for policies of the service; a rate between two of them gets the stricter one."""
+_Scores = dict[str, dict[str, list[float]]]
+"""Probabilities by data set and path. Changed copies of a clip share its path."""
 
 
 class CalibrationError(TrainingError):
     """The data or the rates do not allow a calibration."""
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Largest shares of real faces that may be called suspicious, and manipulated."""
-
-    suspicious: float = SUSPICIOUS_FPR
-    manipulated: float = MANIPULATED_FPR
-
-    def __post_init__(self) -> None:
-        if not 0 < self.manipulated <= self.suspicious < 1:
-            raise CalibrationError(
-                f"The rates must be 0 < manipulated <= suspicious < 1, not {self.manipulated} and {self.suspicious}."
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +45,12 @@ class CalibrationResult:
     scoring: ScoringConfig
     predictions: int
     """Number of predictions that the scoring was fitted on."""
-    real_sequences: int
-    """Number of real sequences among them."""
     correction_aucs: tuple[float, float] | None
     """AUC of the sequences with the Transformer, and by the mean of their frame logits; see ``compare_correction``."""
 
 
 def calibrate_model(
-    model: Path, manifest: Path, clips: Path | None, targets: Targets, *, without: Sequence[str] = (), processes: int
+    model: Path, manifest: Path, clips: Path | None, rates: TargetRates, *, without: Sequence[str] = (), processes: int
 ) -> CalibrationResult:
     """Fit the scoring of a model on the calibration part of 'val', and write it into the model's manifest.
 
@@ -80,10 +58,10 @@ def calibrate_model(
     is switched off if the mean of the frame logits has the higher AUC.
 
     Args:
-        model: Directory of the model; its ``manifest.json`` is replaced.
+        model: Directory of the model; its ``manifest.json`` is replaced, also one of format 1.
         manifest: Manifest of crops, or a list of shards. Data sets that the training left out are not used.
         clips: List of real videos of other sources, on which the thresholds must hold too.
-        targets: The false-positive rates.
+        rates: Rates of the default thresholds.
         without: Patterns of further data sets of the manifest that are not used.
         processes: Number of processes that analyze the videos.
 
@@ -92,7 +70,7 @@ def calibrate_model(
         ManifestError: A list cannot be used.
         CheckpointError: The model cannot be run.
     """
-    known = load_model_manifest(model)
+    known = _load_manifest(model)
     files = load_labelled_files(clips) if clips else []
     rows = rows_of_part(load_crop_manifest(manifest), "calibrate")
     rows = [row for row in rows if not is_one_of(row.dataset, [*left_out_patterns(known), *without])]
@@ -108,14 +86,18 @@ def calibrate_model(
         predictions += predict_crops(rows, store, engine, with_scoring(known, scoring), DEGRADATIONS[name])
     if files:
         predictions += _predict_videos(files, model, with_scoring(known, scoring), processes)
-    scoring = fit_scoring(predictions, scoring, targets)
+    scoring = fit_scoring(predictions, scoring, rates)
     write_manifest(model, with_scoring(known, scoring))
-    return CalibrationResult(
-        scoring=scoring,
-        predictions=len(predictions),
-        real_sequences=scoring.real_clips,
-        correction_aucs=aucs,
-    )
+    return CalibrationResult(scoring=scoring, predictions=len(predictions), correction_aucs=aucs)
+
+
+def _load_manifest(model: Path) -> Manifest:
+    """Load a manifest. One of format 1 is read without its scoring, whose thresholds have no counts."""
+    content = read_manifest(model)
+    if content.get("format") != 1:
+        return load_model_manifest(model)
+    detector = {name: value for name, value in content.get("detector", {}).items() if name != "scoring"}
+    return Manifest.model_validate(content | {"format": 2, "detector": detector})
 
 
 def _predict_videos(files: Sequence[LabelledFile], model: Path, manifest: Manifest, processes: int) -> list[Prediction]:
@@ -147,20 +129,19 @@ def compare_correction(predictions: Sequence[Prediction]) -> tuple[float, float]
     return float(roc_auc_score(labels, corrected)), float(roc_auc_score(labels, mean))
 
 
-def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targets: Targets) -> ScoringConfig:
-    """Fit the map from logits to probabilities, then the thresholds.
+def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, rates: TargetRates) -> ScoringConfig:
+    """Fit the map from logits to probabilities, then measure the operating points.
 
     Sequences and single frames get a temperature and a bias each (Platt, 1999, with his smoothed targets). They are
     fitted as if half of the predictions were fake, on the data sets that have both labels. A data set of reals alone
-    affects only the thresholds. A threshold keeps the rate on *each* data set that has at least one real clip by the
-    rate, and on all together, so the hardest data set decides. Changed copies of a clip, which share its path, are
-    predictions of their own, but one clip.
+    affects only the operating points. Changed copies of a clip, which share its path, are predictions of their own,
+    but one clip.
 
     Args:
         predictions: Predictions of the calibration part, made with the correction of ``scoring``. Their sequences are
             the unit of the service; if these lack a label, every prediction counts as a sequence.
-        scoring: Current values; those that are not fitted are kept.
-        targets: The false-positive rates.
+        scoring: Current values; the weight of the correction is kept.
+        rates: Rates of the default thresholds.
 
     Raises:
         CalibrationError: There are no reals or no fakes, or higher logits do not mean fake.
@@ -171,46 +152,18 @@ def fit_scoring(predictions: Sequence[Prediction], scoring: ScoringConfig, targe
     frames = [
         (logit, prediction) for prediction in predictions for logit in prediction.frame_logits if logit is not None
     ]
-    (temperature, bias), (frame_temperature, frame_bias) = _fit_temperature(clips), _fit_temperature(frames)
-    fitted = scoring.model_copy(
-        update={
-            "temperature": temperature,
-            "bias": bias,
-            "frame_temperature": frame_temperature,
-            "frame_bias": frame_bias,
-        }
-    )
-    fake_clips = [to_probability(logit, fitted) for logit, prediction in clips if prediction.label == 1]
-    real_clips = _real_probabilities(clips, fitted, to_probability)
-    real_frames = _real_probabilities(frames, fitted, to_frame_probability)
-    suspicious_at, frame_suspicious_at = (_threshold(reals, targets.suspicious) for reals in (real_clips, real_frames))
-    return ScoringConfig.model_validate(
-        fitted.model_dump()
-        | {
-            "suspicious_at": suspicious_at,
-            "suspicious_false_positive_rate": targets.suspicious,
-            "manipulated_at": max(_threshold(real_clips, targets.manipulated), suspicious_at),
-            "manipulated_false_positive_rate": targets.manipulated,
-            "frame_suspicious_at": frame_suspicious_at,
-            "frame_manipulated_at": max(_threshold(real_frames, targets.manipulated), frame_suspicious_at),
-            "operating_points": _operating_points(real_clips, fake_clips),
-            "real_clips": sum(map(len, real_clips.values())),
-            "calibrated": True,
-        }
-    )
+    return scoring.model_copy(update={"clips": _calibrate(clips, rates), "stills": _calibrate(frames, rates)})
 
 
-def _real_probabilities(
-    scored: Sequence[tuple[float, Prediction]],
-    scoring: ScoringConfig,
-    to_calibrated: Callable[[float, ScoringConfig], float],
-) -> Reals:
-    """Return the probabilities of the reals."""
-    reals: Reals = defaultdict(lambda: defaultdict(list))
+def _calibrate(scored: Sequence[tuple[float, Prediction]], rates: TargetRates) -> Calibration:
+    """Calibrate logits, given with their predictions."""
+    temperature, bias = _fit_temperature(scored)
+    fitted = Calibration(temperature=temperature, bias=bias, rates=rates)
+    scores: tuple[_Scores, _Scores] = (defaultdict(lambda: defaultdict(list)), defaultdict(lambda: defaultdict(list)))
     for logit, prediction in scored:
-        if prediction.label == 0:
-            reals[prediction.dataset][prediction.path].append(to_calibrated(logit, scoring))
-    return reals
+        scores[prediction.label][prediction.dataset][prediction.path].append(fitted.to_probability(logit))
+    reals, fakes = scores
+    return Calibration(temperature=temperature, bias=bias, rates=rates, curve=measure_curve(reals, fakes))
 
 
 def _fit_temperature(scored: Sequence[tuple[float, Prediction]]) -> tuple[float, float]:
@@ -239,26 +192,3 @@ def _fit_temperature(scored: Sequence[tuple[float, Prediction]]) -> tuple[float,
             "Fakes do not get higher logits than reals, so the model cannot be calibrated. Check the labels."
         )
     return float(1 / slope), float(bias)
-
-
-def _operating_points(reals: Reals, fakes: Sequence[float]) -> list[OperatingPoint]:
-    """Return an operating point per policy rate, by rising rate and so by falling threshold.
-
-    A lower rate never gets a lower threshold, although a higher rate is checked on more data sets.
-    """
-    points: list[OperatingPoint] = []
-    threshold = 0.0
-    for rate in reversed(POLICY_RATES):
-        threshold = max(threshold, _threshold(reals, rate))
-        recall = float(np.mean(np.array(fakes) >= threshold))
-        points.insert(0, OperatingPoint(threshold=threshold, false_positive_rate=rate, true_positive_rate=recall))
-    return points
-
-
-def _threshold(reals: Reals, rate: float) -> float:
-    """Return a threshold that at most this share of the reals reaches, in all and in each large data set."""
-    sets = {name: list(chain.from_iterable(clips.values())) for name, clips in reals.items()}
-    everything = list(chain.from_iterable(sets.values()))
-    large = [sets[name] for name, clips in reals.items() if len(clips) * rate >= 1]
-    quantiles = [sorted(probabilities)[-1 - int(rate * len(probabilities))] for probabilities in (everything, *large)]
-    return float(np.nextafter(max(quantiles), 1.0))

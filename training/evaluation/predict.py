@@ -21,13 +21,7 @@ from worker.detector.model.engine import Engine
 from worker.detector.model.manifest import Manifest
 from worker.detector.pipeline import Detector, make_detector
 from worker.detector.sandbox.parent import SandboxOptions
-from worker.detector.scoring import (
-    decide_frame_verdict,
-    decide_verdict,
-    score_sequence,
-    to_frame_probability,
-    to_probability,
-)
+from worker.detector.scoring import score_sequence
 from worker.detector.types import ClipError, FaceCrop, Floats, SequenceScore
 
 _FRAME_RATE = 30.0
@@ -162,13 +156,15 @@ def _predict_clip(file: LabelledFile) -> Prediction:
         return replace(prediction, code="input_missing")
     deciding = [frame.logit for frame in score.frames if frame.track_id == score.decided_by]
     known = [logit for logit in deciding if logit is not None]
+    calibration = detector.manifest.detector.scoring.clips
+    people = max(sum(track.probability is not None for track in score.tracks), 1)
     return replace(
         prediction,
         frame_logits=tuple(deciding),
         mean_logit=float(np.mean(known)) if known else None,
         logit=next((track.logit for track in score.tracks if track.track_id == score.decided_by), None),
         probability=score.probability,
-        verdict=score.verdict,
+        verdict=calibration.curve.make_thresholds(calibration.rates, people=people).decide(score.probability),
         reasons=tuple(reason.code for reason in score.reasons),
     )
 
@@ -216,14 +212,15 @@ def _merge(people: Sequence[Prediction]) -> Prediction:
 
 def _with_score(prediction: Prediction, score: SequenceScore, manifest: Manifest) -> Prediction:
     scoring = manifest.detector.scoring
-    probability = (to_probability if prediction.is_sequence else to_frame_probability)(score.logit, scoring)
+    calibration = scoring.clips if prediction.is_sequence else scoring.stills
+    probability = calibration.to_probability(score.logit)
     return replace(
         prediction,
         frame_logits=tuple(score.frame_logits.tolist()),
         logit=score.logit,
         mean_logit=float(score.frame_logits.mean()),
         probability=probability,
-        verdict=(decide_verdict if prediction.is_sequence else decide_frame_verdict)(probability, scoring),
+        verdict=calibration.thresholds.decide(probability),
     )
 
 

@@ -38,8 +38,8 @@ def write_report(out: Path, result: EvaluationResult, *, history: Path) -> Path:
     robustness, scoring = result.robustness, result.model.detector.scoring
     plots = plot_history(history, out)
     for name, scores, threshold in (
-        ("frames", frame_scores(predictions, scoring), scoring.frame_suspicious_at),
-        ("clips", clip_scores(predictions), scoring.suspicious_at),
+        ("frames", frame_scores(predictions, scoring), scoring.stills.thresholds.suspicious_at),
+        ("clips", clip_scores(predictions), scoring.clips.thresholds.suspicious_at),
     ):
         if len(scores.labels):
             plots += plot_scores(scores, out, name=name, threshold=threshold)
@@ -65,7 +65,7 @@ def format_table(datasets: Report, columns: Sequence[str] = _COLUMNS) -> str:
         for name, levels in datasets.items()
         for level, metrics in levels.items()
     ]
-    return _table(heads, rows)
+    return format_rows(heads, rows)
 
 
 def format_robustness(robustness: dict[str, Report]) -> str:
@@ -81,7 +81,9 @@ def format_robustness(robustness: dict[str, Report]) -> str:
             return _format(robustness[change][name])
         return f"{value:.3f}" if change == "clean" else f"{value:.3f} ({value - base:+.3f})"
 
-    table = _table(["change", *names], [[change, *(cell(change, name) for name in names)] for change in robustness])
+    table = format_rows(
+        ["change", *names], [[change, *(cell(change, name) for name in names)] for change in robustness]
+    )
     return f"`flips` is the share of real clips whose verdict is another one than without the change.\n\n{table}"
 
 
@@ -124,6 +126,7 @@ def _format(estimate: Estimate | None) -> str:
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 
-def _table(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+def format_rows(heads: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import binomtest
 
+from app.core.calibration import Calibration
 from training.evaluation.metrics import Estimate, LabelledScores, compute_metrics
 from training.evaluation.predict import Prediction
 from worker.detector.config import ScoringConfig
-from worker.detector.scoring import to_frame_probability, to_probability
 
 Report = dict[str, Any]
 
@@ -30,7 +30,7 @@ def summarise(predictions: Sequence[Prediction], scoring: ScoringConfig) -> Repo
 def frame_scores(predictions: Iterable[Prediction], scoring: ScoringConfig) -> LabelledScores:
     """Return the score of every frame."""
     pairs = [(prediction, logit) for prediction in predictions for logit in prediction.frame_logits]
-    probabilities = [0.5 if logit is None else to_frame_probability(logit, scoring) for _, logit in pairs]
+    probabilities = [0.5 if logit is None else scoring.stills.to_probability(logit) for _, logit in pairs]
     return _scores_of([prediction for prediction, _ in pairs], probabilities)
 
 
@@ -46,7 +46,8 @@ def mean_scores(predictions: Iterable[Prediction], scoring: ScoringConfig) -> La
     """Return the score of every sequence by the mean of its frame logits."""
     clips = [prediction for prediction in predictions if prediction.is_sequence]
     probabilities = [
-        0.5 if prediction.mean_logit is None else to_probability(prediction.mean_logit, scoring) for prediction in clips
+        0.5 if prediction.mean_logit is None else scoring.clips.to_probability(prediction.mean_logit)
+        for prediction in clips
     ]
     return _scores_of(clips, probabilities)
 
@@ -64,9 +65,8 @@ def _summarise_set(predictions: Sequence[Prediction], scoring: ScoringConfig) ->
             _share([prediction.probability is not None for prediction in sequences]),
         ),
     }
-    thresholds = {"frame": scoring.frame_suspicious_at}
     return {
-        level: compute_metrics(scores, threshold=thresholds.get(level, scoring.suspicious_at))
+        level: compute_metrics(scores, threshold=_calibration_of(level, scoring).thresholds.suspicious_at)
         | {"coverage": Estimate(coverage)}
         | _count(scores)
         for level, (scores, coverage) in levels.items()
@@ -95,6 +95,10 @@ def compare_variant(clean: Sequence[Prediction], changed: Sequence[Prediction], 
             interval = binomtest(flips, len(reals)).proportion_ci(method="exact")
             summary[f"{name} flips"] = Estimate(flips / len(reals), interval.low, interval.high)
     return summary
+
+
+def _calibration_of(level: str, scoring: ScoringConfig) -> Calibration:
+    return scoring.stills if level == "frame" else scoring.clips
 
 
 def _scores_of(predictions: Sequence[Prediction], probabilities: Sequence[float]) -> LabelledScores:

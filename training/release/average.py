@@ -85,6 +85,6 @@ def _describe_unseen(manifest: Manifest) -> tuple[object, object]:
 
 
 def _join_terms(manifests: Sequence[Manifest]) -> str:
-    """Return the terms of the data of all models, each once."""
-    terms = [manifest.provenance.data_terms for manifest in manifests if manifest.provenance]
-    return " ".join(dict.fromkeys(terms))
+    """Return the terms of the data of all models, without those that others contain."""
+    terms = dict.fromkeys(manifest.provenance.data_terms for manifest in manifests if manifest.provenance)
+    return " ".join(text for text in terms if not any(text != other and text in other for other in terms))

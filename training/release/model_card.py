@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from app.core.calibration import Calibration, RateEstimate
 from training.evaluation.metrics import Estimate
-from training.evaluation.report import format_robustness, format_table
+from training.evaluation.report import format_robustness, format_rows, format_table
 from worker.detector.model.manifest import Manifest
 
 _USE = """\
@@ -13,7 +14,7 @@ pipeline. The verdict supports a human reviewer. It is not evidence against a pe
 person, or to decide about a person without review."""
 
 _LIMITATIONS = """\
-- `AUTHENTIC` means that no manipulation was found. The model may miss generators that the training did not see.
+- `AUTHENTIC` means little evidence of manipulation. The model may miss generators that the training did not see.
 - Only faces are analyzed: not voices, lip movements against the sound, scenes, text or metadata.
 - The model was not trained on wholly generated people, or on edits outside of the face.
 - Faces below the smallest size, dark or blurred faces are not evaluated, and the result says so.
@@ -30,7 +31,8 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
         report: Content of ``report.json``; may be empty.
         notes: Markdown to append.
     """
-    scoring, classifier, provenance = manifest.detector.scoring, manifest.detector.classifier, manifest.provenance
+    classifier, provenance = manifest.detector.classifier, manifest.provenance
+    clips, stills = manifest.detector.scoring.clips, manifest.detector.scoring.stills
     datasets = {
         name: {level: _estimates(metrics) for level, metrics in levels.items()}
         for name, levels in report.get("datasets", {}).items()
@@ -52,11 +54,10 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
         ]
     parts += [
         "## Calibration",
-        f"Temperature {scoring.temperature:.3f}, bias {scoring.bias:+.3f}; of single frames "
-        f"{scoring.frame_temperature:.3f} and {scoring.frame_bias:+.3f}. "
-        f"`SUSPICIOUS` from {scoring.suspicious_at:.3f}, set for {scoring.suspicious_false_positive_rate:.0%} false "
-        f"positives; `MANIPULATED` from {scoring.manipulated_at:.3f}, set for "
-        f"{scoring.manipulated_false_positive_rate:.0%}.",
+        f"Temperature {clips.temperature:.3f}, bias {clips.bias:+.3f}; of single frames "
+        f"{stills.temperature:.3f} and {stills.bias:+.3f}. Rates were measured on {clips.curve.real_clips} real and "
+        f"{clips.curve.fake_clips} fake clips, with re-encoded and smaller copies of each.",
+        _describe_thresholds(clips),
     ]
     if datasets:
         parts += [
@@ -72,6 +73,26 @@ def write_card(path: Path, manifest: Manifest, report: dict[str, Any], notes: st
         ]
     parts += ["## Limitations", _LIMITATIONS]
     path.write_text("\n\n".join([*parts, *([notes.strip()] if notes else [])]) + "\n")
+
+
+def _describe_thresholds(calibration: Calibration) -> str:
+    """Return a table of the default thresholds with the measured rates."""
+    known = calibration.thresholds
+    named = {"MANIPULATED": known.manipulated_at, "SUSPICIOUS": known.suspicious_at, "not AUTHENTIC": known.clear_at}
+    points = {point.threshold: point for point in calibration.curve.points}
+    rows = []
+    for name, at in named.items():
+        if at is not None:
+            rates = points[at].false_positive_rate, points[at].true_positive_rate
+            rows.append([f"`{name}`", f"{at:.3f}", *map(_format_rate, rates)])
+    table = format_rows(["verdict", "from", "real clips at or above", "fake clips at or above"], rows)
+    if known.clear_at is None:
+        table += "\n\nThere are too few fake clips for a threshold of `AUTHENTIC`: such clips are `INCONCLUSIVE`."
+    return table
+
+
+def _format_rate(rate: RateEstimate | None) -> str:
+    return f"{rate.value:.1%} [{rate.low:.1%}, {rate.high:.1%}]" if rate else "-"
 
 
 def _estimates(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def release_model(
         raise ReleaseError(f"{out} exists, and a released model is never changed. Choose another folder.")
     manifest = load_model_manifest(model)
     verify_files(model, manifest)
-    if not manifest.detector.scoring.calibrated:
+    if not manifest.calibrated:
         raise ReleaseError("The model is not calibrated. Run 'python -m training calibrate' first.")
     difference = compare_engines(model, manifest)
     if difference > PARITY_MAX:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.core.calibration import Calibration
+
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -59,48 +61,15 @@ class CropConfig(_Record):
     """Standard deviation that RGB is divided by after the subtraction."""
 
 
-class OperatingPoint(_Record):
-    """A threshold and its error rates on the calibration clips."""
-
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    """Threshold on the probability of a track."""
-    false_positive_rate: Annotated[float, Field(gt=0, lt=1)]
-    """Target share of real clips at or above the threshold."""
-    true_positive_rate: Annotated[float, Field(ge=0, le=1)]
-    """Measured share of fake clips at or above the threshold."""
-
-
 class ScoringConfig(_Record):
     """Parameters that turn logits into probabilities and verdicts. Calibration sets them."""
 
     correction_weight: Annotated[float, Field(ge=0, le=1)] = 1.0
     """Weight of the Transformer's correction to the mean of the frame logits. 0: plain mean."""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Temperature that the logit of a track is divided by (Guo et al., ICML 2017)."""
-    bias: float = 0.0
-    """Bias that is added after the division (Platt, 1999)."""
-    frame_temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Temperature of the logit of one frame, which carries less evidence than the mean of many."""
-    frame_bias: float = 0.0
-    """Bias that is added after that division."""
-    frame_suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """As ``suspicious_at``, for a single frame. No verdict of the service depends on it."""
-    frame_manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
-    """As ``manipulated_at``, for a single frame."""
-    suspicious_at: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """Lowest probability of a track that is SUSPICIOUS."""
-    suspicious_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Target share of real tracks at or above ``suspicious_at``. None before calibration."""
-    manipulated_at: Annotated[float, Field(ge=0, le=1)] = 0.9
-    """Lowest probability of a track that is MANIPULATED."""
-    manipulated_false_positive_rate: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Target share of real tracks at or above ``manipulated_at``. None before calibration."""
-    operating_points: tuple[OperatingPoint, ...] = ()
-    """Alternative thresholds with their error rates, by falling threshold. Policies choose from them."""
-    real_clips: Annotated[int, Field(ge=0)] = 0
-    """Number of real clips that the rates were measured on. A rate below one in that many is an extrapolation."""
-    calibrated: bool = False
-    """True: temperature, bias and thresholds were fitted on held-out people."""
+    clips: Calibration = Calibration()
+    """Calibration of the logit of a track."""
+    stills: Calibration = Calibration()
+    """Calibration of the logit of one frame, which carries less evidence than the mean of many."""
 
 
 class ClassifierConfig(_Record):

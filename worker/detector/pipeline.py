@@ -61,8 +61,9 @@ class Detector:
             score = None
             if scoring.is_scorable(track, config.faces):
                 score = scoring.score_crops(self._engine, track.usable, config)
-            tracks.append(scoring.score_track(track, score, self.manifest))
-            frames.extend(scoring.score_frames(track, score, config.scoring))
+            scored, rows = scoring.score_track(track, score, self.manifest)
+            tracks.append(scored)
+            frames.extend(rows)
         return scoring.score_clip(tracks, frames)
 
     def close(self) -> None:

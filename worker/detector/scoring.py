@@ -1,13 +1,15 @@
-"""Probabilities, verdicts and reasons from tracks and logits."""
+"""Probabilities and reasons from tracks and logits."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
-from app.core.enums import ReasonCode, Verdict
-from worker.detector.config import DetectorConfig, FaceConfig, ScoringConfig
+from app.core.calibration import Calibration, to_probability
+from app.core.enums import ReasonCode
+from worker.detector.config import DetectorConfig, FaceConfig
 from worker.detector.model.engine import Engine
 from worker.detector.model.manifest import Manifest
 from worker.detector.types import (
@@ -20,6 +22,7 @@ from worker.detector.types import (
     SequenceScore,
     Track,
     TrackScore,
+    WindowScore,
 )
 
 _EXPLANATIONS = {
@@ -57,16 +60,25 @@ def score_crops(engine: Engine, crops: Sequence[FaceCrop], detector: DetectorCon
     return score_sequence(engine, np.stack([crop.image for crop in crops]), times, detector)
 
 
-def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -> TrackScore:
-    """Return the verdict on one person. ``score`` is None if the track has too few usable crops."""
-    scoring = manifest.detector.scoring
+def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -> tuple[TrackScore, list[FrameScore]]:
+    """Return the score of one person, and one of each of its crops.
+
+    Frames and windows have the scale of the clip: the mean of the log-odds of a track's frames is the log-odds of the
+    track.
+
+    Args:
+        track: Crops of the person.
+        score: Logits of the usable crops; None if the track has too few of them.
+        manifest: Calibration of the model, and whether it is trained.
+    """
+    calibration = manifest.detector.scoring.clips
+    frames = _score_frames(track, score, calibration)
     reasons = _collect_reasons(track, score, manifest)
-    probability = to_probability(score.logit, scoring) if score and not reasons else None
+    is_evaluated = score is not None and not reasons
     times = [crop.pts_seconds for crop in track.crops]
-    return TrackScore(
+    scored = TrackScore(
         track_id=track.track_id,
-        verdict=Verdict.NOT_EVALUATED if probability is None else decide_verdict(probability, scoring),
-        probability=probability,
+        probability=calibration.to_probability(score.logit) if score and is_evaluated else None,
         logit=score.logit if score else None,
         reasons=reasons,
         first_seconds=min(times),
@@ -74,19 +86,34 @@ def score_track(track: Track, score: SequenceScore | None, manifest: Manifest) -
         face_frames=len(track.crops),
         usable_frames=len(track.usable),
         median_face_px=float(np.median([crop.face.box.width for crop in track.crops])),
+        windows=_score_windows(frames) if is_evaluated else [],
     )
+    return scored, frames
 
 
-def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConfig) -> list[FrameScore]:
-    """Return one row per crop of a track, with a logit if the classifier received the crop.
+def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> ClipScore:
+    """Score a clip by its track with the highest probability."""
+    evaluated = [(track.probability, track) for track in tracks if track.probability is not None]
+    in_order = sorted(frames, key=lambda frame: (frame.pts_seconds, frame.track_id))
+    if not evaluated:
+        reasons = _make_reasons(_merge_reasons(tracks) or [ReasonCode.NO_FACE])
+        return ClipScore(None, None, reasons, list(tracks), in_order)
+    probability, worst = max(evaluated, key=lambda pair: pair[0])
+    return ClipScore(probability, worst.track_id, [], list(tracks), in_order)
 
-    Frames have the scale of the clip: the mean of the log-odds of a track's frames is the log-odds of the track.
-    """
+
+def is_scorable(track: Track, faces: FaceConfig) -> bool:
+    """Return True if a track has enough usable crops for the classifier."""
+    return len(track.usable) >= faces.frames_min
+
+
+def _score_frames(track: Track, score: SequenceScore | None, calibration: Calibration) -> list[FrameScore]:
     logits = iter(score.frame_logits.tolist() if score else [])
     correction = score.logit - float(score.frame_logits.mean(dtype=np.float64)) if score else 0.0
     rows = []
     for crop in track.crops:
         logit = next(logits) if score and crop.unusable is None else None
+        odds = None if logit is None else calibration.to_log_odds(logit + correction)
         rows.append(
             FrameScore(
                 track_id=track.track_id,
@@ -98,51 +125,23 @@ def score_frames(track: Track, score: SequenceScore | None, scoring: ScoringConf
                 brightness=crop.brightness,
                 unusable=crop.unusable,
                 logit=logit,
-                probability=None if logit is None else to_probability(logit + correction, scoring),
+                probability=None if odds is None else to_probability(odds),
+                contribution=None if odds is None else odds / len(track.usable),
             )
         )
     return rows
 
 
-def score_clip(tracks: Sequence[TrackScore], frames: Sequence[FrameScore]) -> ClipScore:
-    """Score a clip by its track with the highest probability."""
-    evaluated = [(track.probability, track) for track in tracks if track.probability is not None]
-    in_order = sorted(frames, key=lambda frame: (frame.pts_seconds, frame.track_id))
-    if not evaluated:
-        reasons = _make_reasons(_merge_reasons(tracks) or [ReasonCode.NO_FACE])
-        return ClipScore(Verdict.NOT_EVALUATED, None, None, reasons, list(tracks), in_order)
-    probability, worst = max(evaluated, key=lambda pair: pair[0])
-    return ClipScore(worst.verdict, probability, worst.track_id, [], list(tracks), in_order)
-
-
-def to_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Return the calibrated P(fake) of a track, or of one of its frames."""
-    return _sigmoid(logit / scoring.temperature + scoring.bias)
-
-
-def to_frame_probability(logit: float, scoring: ScoringConfig) -> float:
-    """Return the calibrated P(fake) of a still image, which carries less evidence than the mean of many frames."""
-    return _sigmoid(logit / scoring.frame_temperature + scoring.frame_bias)
-
-
-def is_scorable(track: Track, faces: FaceConfig) -> bool:
-    """Return True if a track has enough usable crops for the classifier."""
-    return len(track.usable) >= faces.frames_min
-
-
-def decide_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
-    """Return the verdict on the probability of a track."""
-    return Verdict.of(probability, suspicious_at=scoring.suspicious_at, manipulated_at=scoring.manipulated_at)
-
-
-def decide_frame_verdict(probability: float, scoring: ScoringConfig) -> Verdict:
-    """Return the verdict on the probability of a single frame."""
-    thresholds = {"suspicious_at": scoring.frame_suspicious_at, "manipulated_at": scoring.frame_manipulated_at}
-    return Verdict.of(probability, **thresholds)
-
-
-def _sigmoid(logit: float) -> float:
-    return 1 / (1 + math.exp(-max(min(logit, 700.0), -700.0)))
+def _score_windows(frames: Sequence[FrameScore]) -> list[WindowScore]:
+    usable = [frame for frame in frames if frame.contribution is not None]
+    windows = []
+    for window, group in groupby(usable, key=lambda frame: frame.window):
+        members = list(group)
+        odds = sum(frame.contribution or 0.0 for frame in members) * len(usable) / len(members)
+        windows.append(
+            WindowScore(window, members[0].pts_seconds, members[-1].pts_seconds, len(members), to_probability(odds))
+        )
+    return windows
 
 
 def _collect_reasons(track: Track, score: SequenceScore | None, manifest: Manifest) -> list[Reason]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from app.core.enums import FailureCode, ReasonCode, Verdict, WarningCode
+from app.core.enums import FailureCode, ReasonCode, WarningCode
 
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Floats = npt.NDArray[np.float32]
@@ -130,6 +130,11 @@ class Coverage:
     frames_with_face: int
     faces_max: int
     tracks: int
+    windows: int
+    seconds_sampled: float
+    seconds_total: float | None
+    chance_of_5_seconds: float | None
+    """Probability that a window meets a part of five seconds at a random time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +173,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """Score of one face in one frame. Logit and probability are None if it was not evaluated."""
+    """Score of one face in one frame. Logit, probability and contribution are None if it was not evaluated."""
 
     track_id: str
     window: int
@@ -180,6 +185,19 @@ class FrameScore:
     unusable: ReasonCode | None
     logit: float | None
     probability: float | None
+    contribution: float | None
+    """Part of the log-odds of the track: those of its frames add up to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScore:
+    """Score of one person in one window of neighbouring frames."""
+
+    window: int
+    start_seconds: float
+    end_seconds: float
+    usable_frames: int
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +205,6 @@ class TrackScore:
     """Score of one person. The probability is None if the track was not evaluated."""
 
     track_id: str
-    verdict: Verdict
     probability: float | None
     logit: float | None
     reasons: list[Reason]
@@ -196,13 +213,14 @@ class TrackScore:
     face_frames: int
     usable_frames: int
     median_face_px: float
+    windows: list[WindowScore]
+    """Windows with usable frames; empty if the track was not evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipScore:
-    """Score of a clip, and the track that decided its verdict. The probability is None if no track was evaluated."""
+    """Score of a clip: that of the track with the highest probability. None if no track was evaluated."""
 
-    verdict: Verdict
     probability: float | None
     decided_by: str | None
     reasons: list[Reason]

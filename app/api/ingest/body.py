@@ -88,9 +88,9 @@ async def read_body(request: Request, limits: UploadLimits) -> AsyncIterator[byt
         except StopAsyncIteration:
             return
         except TimeoutError as error:
-            raise RequestTimeoutError("The clip arrived too slowly. Send it again over a faster connection.") from error
+            raise RequestTimeoutError("The body arrived too slowly. Send it again over a faster connection.") from error
         except ClientDisconnect as error:
-            raise RequestTimeoutError("The connection was closed during the upload. Send the clip again.") from error
+            raise RequestTimeoutError("The connection was closed during the upload. Send it again.") from error
 
 
 def make_request_too_large_error(max_bytes: int) -> RequestTooLargeError:

@@ -41,7 +41,7 @@ class RequestContextMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-Id"] = request_id
-                if scope["path"].startswith(UPLOAD_URLS):
+                if scope["path"].startswith(UPLOAD_URLS.rstrip("/")):
                     headers["Tus-Resumable"] = headers["Tus-Version"] = TUS_VERSION  # errors, too
             await send(message)
 

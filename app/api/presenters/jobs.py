@@ -9,7 +9,7 @@ from fastapi.sse import ServerSentEvent
 
 from app.api.pagination import cut_page
 from app.api.presenters.responses import link_next, respond_json
-from app.core.enums import STATUS_EVENTS, EventType, JobStatus
+from app.core.enums import STATUS_EVENTS, EventType, JobStatus, Phase
 from app.core.ids import IdPrefix, format_id
 from app.db.tables.jobs import Feedback, Job, Transition
 from app.db.tables.results import Result
@@ -18,14 +18,16 @@ from app.schemas import jobs as job_schemas
 from app.schemas import results as result_schemas
 from app.services.jobs import JobSnapshot
 
+_PHASE_SHARES = {Phase.EXTRACTING: (0.0, 0.8), Phase.SCORING: (0.8, 0.2)}
+"""Begin and share of each phase in the time of an attempt, measured on clips of ten seconds to ten minutes."""
 _POLL_AFTER_SECONDS = 1
 """``Retry-After`` of a job that has not ended."""
 
 
-def present_job(snapshot: JobSnapshot) -> job_schemas.Job:
-    """Return a job as clients see it."""
+def present_job(snapshot: JobSnapshot, *, public_url: str) -> job_schemas.Job:
+    """Return a job as clients see it, with links that begin with the public URL of the API."""
     job = snapshot.job
-    self_link = f"/v1/jobs/{job.public_id}"
+    self_link = f"{public_url}/v1/jobs/{job.public_id}"
     return job_schemas.Job(
         id=job.public_id,
         status=job.status,
@@ -70,7 +72,19 @@ def present_progress(job: Job) -> job_schemas.Progress | None:
     """Return the progress of a running attempt, else None."""
     if job.phase is None or job.progress_done is None:
         return None
-    return job_schemas.Progress(phase=job.phase, done=job.progress_done, total=job.progress_total)
+    return job_schemas.Progress(
+        phase=job.phase, done=job.progress_done, total=job.progress_total, eta_seconds=_estimate_seconds_left(job)
+    )
+
+
+def _estimate_seconds_left(job: Job) -> float | None:
+    """Return the time until the attempt ends, if it goes on as fast as until now."""
+    start, share = _PHASE_SHARES.get(job.phase, (0.0, 0.0)) if job.phase else (0.0, 0.0)
+    if job.started_at is None or not job.progress_total:
+        return None
+    done = start + share * min((job.progress_done or 0) / job.progress_total, 1.0)
+    elapsed = (datetime.now(UTC) - job.started_at).total_seconds()
+    return round(max(elapsed, 0.0) * (1 - done) / done, 1) if done else None
 
 
 def present_transition(row: Transition, job: Job) -> ServerSentEvent:
@@ -118,8 +132,9 @@ def _present_failure(job: Job) -> job_schemas.Failure | None:
     )
 
 
-def respond_job(request: Request, job: job_schemas.Job, *, status_code: int = 200) -> Response:
+def respond_job(request: Request, snapshot: JobSnapshot, *, status_code: int = 200) -> Response:
     """Return a job with ETag (304 if the client has it), and with Retry-After until the job has ended."""
+    job = present_job(snapshot, public_url=_public_url_of(request))
     headers = {} if job.status.is_final else {"Retry-After": str(_POLL_AFTER_SECONDS)}
     if status_code == 202:
         return respond_json(job, status_code=202, headers=headers)
@@ -132,9 +147,8 @@ def respond_job(request: Request, job: job_schemas.Job, *, status_code: int = 20
 
 def respond_new_job(request: Request, snapshot: JobSnapshot, *, waited_seconds: float | None = None) -> Response:
     """Return a new job: 200 if it has ended, else 202. ``Preference-Applied`` has the time that was waited."""
-    job = present_job(snapshot)
-    response = respond_job(request, job, status_code=200 if job.status.is_final else 202)
-    response.headers["Location"] = job.links.self
+    response = respond_job(request, snapshot, status_code=200 if snapshot.job.status.is_final else 202)
+    response.headers["Location"] = f"{_public_url_of(request)}/v1/jobs/{snapshot.job.public_id}"
     if waited_seconds is not None:
         response.headers["Preference-Applied"] = f"wait={waited_seconds:g}"
     return response
@@ -143,5 +157,10 @@ def respond_new_job(request: Request, snapshot: JobSnapshot, *, waited_seconds: 
 def respond_jobs(request: Request, jobs: Sequence[Job], *, limit: int) -> Response:
     """Return a page of jobs. Pass up to ``limit + 1`` jobs."""
     page, cursor = cut_page(jobs, lambda job: job.id, limit=limit)
-    items = [present_job(JobSnapshot(job)) for job in page]
+    items = [present_job(JobSnapshot(job), public_url=_public_url_of(request)) for job in page]
     return respond_json(job_schemas.JobPage(items=items, next_cursor=cursor), headers=link_next(request, cursor))
+
+
+def _public_url_of(request: Request) -> str:
+    url: str = request.app.state.resources.settings.public_url
+    return url

@@ -1,9 +1,17 @@
-"""Present installed models."""
+"""Present models."""
 
-from app.infra.model_registry import InstalledModel
+from app.db.tables.models import ModelImport
 from app.schemas import models as schemas
 
 
-def present_model(model: InstalledModel) -> schemas.InstalledModel:
-    """Return an installed model as clients see it."""
-    return schemas.InstalledModel(name=model.name, version=model.version, trained=model.trained)
+def present_import(row: ModelImport) -> schemas.ModelImport:
+    """Return the import of a model as clients see it."""
+    return schemas.ModelImport(
+        id=row.public_id,
+        status=row.status,
+        name=row.name,
+        version=row.version,
+        reason=row.reason,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+    )

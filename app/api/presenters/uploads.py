@@ -23,15 +23,16 @@ def present_upload(storage: ClipStorage, upload: ClipUpload) -> schemas.ClipUplo
     )
 
 
-def present_new_upload(storage: ClipStorage, access: UploadAccess) -> schemas.ClipUploadWithUrl:
+def present_new_upload(storage: ClipStorage, access: UploadAccess, *, public_url: str) -> schemas.ClipUploadWithUrl:
     """Return a new upload with its URL."""
-    shown, url = present_upload(storage, access.upload), present_upload_url(access)
+    shown, url = present_upload(storage, access.upload), present_upload_url(access, public_url=public_url)
     return schemas.ClipUploadWithUrl(**shown.model_dump(), **url.model_dump())
 
 
-def present_upload_url(access: UploadAccess) -> schemas.UploadUrl:
-    """Return the URL of an upload."""
-    return schemas.UploadUrl(upload_url=UPLOAD_URLS + access.secret, upload_url_expires_at=access.upload.url_expires_at)
+def present_upload_url(access: UploadAccess, *, public_url: str) -> schemas.UploadUrl:
+    """Return the URL of an upload, which begins with the public URL of the API."""
+    url = public_url + UPLOAD_URLS + access.secret
+    return schemas.UploadUrl(upload_url=url, upload_url_expires_at=access.upload.url_expires_at)
 
 
 def respond_offset(storage: ClipStorage, upload: ClipUpload, *, status_code: int) -> Response:

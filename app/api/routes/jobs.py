@@ -5,7 +5,7 @@ from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from app.api.dependencies import IdempotencyKey, PageQuery, Reader, ResourcesDep, SessionDep, Writer, require_job
@@ -18,7 +18,6 @@ from app.api.path_ids import JobId
 from app.api.presenters.frames import respond_frames
 from app.api.presenters.jobs import (
     present_feedback,
-    present_job,
     present_result,
     respond_job,
     respond_jobs,
@@ -92,6 +91,10 @@ _REANALYZE_RESPONSES = problems(404, 409, 410, 422) | {
 }
 
 
+ReanalysisBody = Annotated[schemas.ReanalysisRequest, Body(default_factory=schemas.ReanalysisRequest)]
+"""Body that may be empty."""
+
+
 class JobQuery(PageQuery):
     """Filters of a list of jobs."""
 
@@ -156,7 +159,7 @@ async def get_job(
 ) -> Response:
     """Get a job with its progress, and with its result once it has succeeded."""
     snapshot = await resources.job_events.wait_for_end(job_id, tenant=reader.tenant, seconds=wait)
-    return respond_job(request, present_job(snapshot))
+    return respond_job(request, snapshot)
 
 
 @router.get(
@@ -221,7 +224,7 @@ def list_feedback(session: SessionDep, reader: Reader, job_id: JobId) -> feedbac
 def cancel_job(request: Request, session: SessionDep, writer: Writer, job_id: JobId) -> Response:
     """Cancel a queued or running job. Returns 409 `not_cancelable` if it has already ended."""
     jobs.cancel_job(session, job_id, tenant=writer.tenant)
-    return respond_job(request, present_job(jobs.get_job(session, job_id, tenant=writer.tenant)))
+    return respond_job(request, jobs.get_job(session, job_id, tenant=writer.tenant))
 
 
 @router.post(
@@ -236,13 +239,13 @@ async def reanalyze_job(
     resources: ResourcesDep,
     writer: Writer,
     job_id: JobId,
-    body: schemas.ReanalysisRequest,
+    body: ReanalysisBody,
     *,
     idempotency_key: IdempotencyKey = None,
 ) -> Response:
     """Create a new job, `reanalysis_of` this one. The old result stays as it is.
 
-    With a policy alone the answer is the finished job (200): the policy is applied to the stored probabilities.
+    Without a model the answer is the finished job (200): policy and calibration decide the stored probabilities again.
     With a model the clip is queued again; it must not have been deleted.
     If the verdict differs, `job.verdict_changed` is sent.
     """

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
 from app.api.dependencies import ResourcesDep, SessionDep, Writer
 from app.api.ingest.limits import make_upload_rules, streams_body
-from app.api.ingest.tus import CHUNK_MEDIA_TYPE, append_chunk, check_tus_version
+from app.api.ingest.tus import CHUNK_MEDIA_TYPE, append_chunk, check_tus_version, make_upload_request
 from app.api.openapi import COMMON_ERRORS, problems
 from app.api.path_ids import UploadId
 from app.api.paths import UPLOAD_URLS
+from app.api.presenters.responses import respond_json
 from app.api.presenters.uploads import present_new_upload, present_upload, present_upload_url, respond_offset
 from app.schemas import uploads as schemas
 from app.services import uploads
@@ -28,6 +29,9 @@ _OFFSET_HEADERS: dict[str, Any] = {
     "Upload-Length": {"description": "Declared size of the clip.", "schema": {"type": "integer"}},
 }
 _OFFSET_RESPONSES = problems(415, 422) | {200: {"description": "The offset of the upload", "headers": _OFFSET_HEADERS}}
+_CREATED_RESPONSE: dict[int | str, dict[str, Any]] = {
+    201: {"headers": {"Location": {"description": "Upload URL.", "schema": {"type": "string"}}}}
+}
 _CHUNK_RESPONSES = problems(408, 409, 413, 415, 422, 507) | {
     204: {"description": "The chunk is stored", "headers": _OFFSET_HEADERS}
 }
@@ -50,7 +54,7 @@ def begin_upload(
     resources.rate_limiter.consume_bytes(writer, body.bytes)
     rules = make_upload_rules(resources.settings)
     created = uploads.begin_upload(session, resources.storage, rules, tenant=writer.tenant, request=body)
-    return present_new_upload(resources.storage, created)
+    return present_new_upload(resources.storage, created, public_url=resources.settings.public_url)
 
 
 @router.get("/{upload_id}", summary="Get an upload", responses=problems(404))
@@ -62,14 +66,40 @@ def get_upload(session: SessionDep, resources: ResourcesDep, writer: Writer, upl
 @router.post("/{upload_id}:renew-url", summary="Renew the upload URL", responses=problems(404))
 def renew_url(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> schemas.UploadUrl:
     """Replace the upload URL. The old one becomes invalid; the received bytes are kept."""
-    lifetime = resources.settings.upload_url_lifetime
-    return present_upload_url(uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime))
+    settings = resources.settings
+    lifetime = settings.upload_url_lifetime
+    renewed = uploads.renew_url(session, upload_id, tenant=writer.tenant, url_lifetime=lifetime)
+    return present_upload_url(renewed, public_url=settings.public_url)
 
 
 @router.delete("/{upload_id}", status_code=204, summary="Delete an upload", responses=problems(404))
 def delete_upload(session: SessionDep, resources: ResourcesDep, writer: Writer, upload_id: UploadId) -> None:
     """Delete an upload. Jobs that were created from it keep the clip."""
     uploads.delete_upload(session, resources.storage, upload_id, tenant=writer.tenant)
+
+
+@tus_router.post(
+    "",
+    status_code=201,
+    summary="Create an upload by tus",
+    response_model=schemas.ClipUploadWithUrl,
+    responses=problems(401, 403, 413, 429, 507) | _CREATED_RESPONSE,
+)
+def create_upload(
+    session: SessionDep,
+    resources: ResourcesDep,
+    writer: Writer,
+    upload_length: Annotated[int, Header(gt=0, lt=2**50, description="Size of the clip in bytes.")],
+    upload_metadata: Annotated[
+        str | None, Header(description="Pairs of a key and a value in base64; `filename` is the name of the clip.")
+    ] = None,
+) -> Response:
+    """Create an upload by the creation extension of tus, for clients with an `endpoint` that hold a key, as tuspy.
+
+    The body has the id that `source.upload_id` of a job names.
+    """
+    created = begin_upload(session, resources, writer, make_upload_request(upload_length, upload_metadata or ""))
+    return respond_json(created, status_code=201, headers={"Location": created.upload_url})
 
 
 @tus_router.head("/{secret}", summary="Get the upload offset", response_class=Response, responses=_OFFSET_RESPONSES)

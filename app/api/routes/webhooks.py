@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 
 from app.api.dependencies import PageQuery, ResourcesDep, SessionDep, WebhookWriter
 from app.api.openapi import COMMON_ERRORS, problems
@@ -21,6 +21,9 @@ from app.services import webhooks
 
 endpoints_router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhooks"], responses=COMMON_ERRORS)
 events_router = APIRouter(prefix="/v1/webhook-events", tags=["webhooks"], responses=COMMON_ERRORS)
+
+RotateBody = Annotated[schemas.RotateRequest, Body(default_factory=schemas.RotateRequest)]
+"""Body that may be empty."""
 
 
 @endpoints_router.post("", status_code=201, summary="Create a webhook endpoint", responses=problems(409))
@@ -73,7 +76,7 @@ def get_secret(session: SessionDep, writer: WebhookWriter, endpoint_id: Endpoint
 
 @endpoints_router.post("/{endpoint_id}:rotate-secret", summary="Rotate the signing secret", responses=problems(404))
 def rotate_secret(
-    session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId, body: schemas.RotateRequest
+    session: SessionDep, writer: WebhookWriter, endpoint_id: EndpointId, body: RotateBody
 ) -> schemas.WebhookSecret:
     """Replace the secret at once. The old one continues to sign for `overlap_seconds`."""
     overlap = timedelta(seconds=body.overlap_seconds)

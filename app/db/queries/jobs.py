@@ -146,6 +146,12 @@ def list_queued_ids(session: Session, *, older_than: timedelta, limit: int) -> S
     return session.execute(query.order_by(Job.turn_at, Job.id).limit(limit)).scalars().all()
 
 
+def list_known_ids(session: Session, job_ids: Sequence[UUID], *, tenant: str) -> set[UUID]:
+    """Return which of these jobs the tenant has."""
+    query = select(Job.id).where(Job.id.in_(job_ids), Job.tenant == tenant, Job.deleted_at.is_(None))
+    return set(session.execute(query).scalars())
+
+
 def list_used_clips(session: Session, sha256s: Sequence[str]) -> set[str]:
     """Return which of these clips are referenced by a job, or by an upload that no job has used yet."""
     jobs = select(Job.clip_sha256).where(Job.clip_sha256.in_(sha256s), Job.clip_deleted_at.is_(None))

@@ -13,6 +13,7 @@ def find_key(session: Session, key_id: str) -> ApiKey | None:
     return session.get(ApiKey, key_id)
 
 
-def list_keys(session: Session) -> Sequence[ApiKey]:
-    """Return the API keys of all tenants."""
-    return session.scalars(select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)).all()
+def list_keys(session: Session, *, tenant: str | None) -> Sequence[ApiKey]:
+    """Return the API keys of a tenant; None: of all."""
+    query = select(ApiKey).order_by(ApiKey.tenant, ApiKey.created_at)
+    return session.scalars(query if tenant is None else query.where(ApiKey.tenant == tenant)).all()

@@ -1,4 +1,4 @@
-"""SQL of results, their frames and calibrations. Functions take a session and never commit."""
+"""SQL of results and their frames. Functions take a session and never commit."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, literal, select
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import cast, delete, func, insert, literal, select
+from sqlalchemy.dialects.postgresql import JSONPATH
 from sqlalchemy.orm import Session, contains_eager
 
 from app.core.enums import RecommendedAction, Verdict
 from app.core.ids import IdPrefix, format_id
 from app.db.tables.jobs import Feedback, Job
-from app.db.tables.results import Calibration, FrameScore, Result
+from app.db.tables.results import FrameScore, Result
+
+_EVALUATED_TRACKS = "$.tracks[*] ? (@.probability != null)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,10 @@ class PastVerdict:
     verdict: Verdict
     calibration_sha256: str
     probability: float | None
+    people: int
+    """Number of people that were evaluated; at least 1."""
     recommended_action: RecommendedAction
+    policy_id: UUID | None
 
 
 def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
@@ -64,30 +69,21 @@ def find_result(session: Session, job_id: UUID) -> Result | None:
     return session.get(Result, job_id)
 
 
-def add_calibration(session: Session, *, sha256: str, payload: dict[str, Any]) -> None:
-    """Insert a calibration if it does not exist."""
-    session.execute(upsert(Calibration).values(sha256=sha256, payload=payload).on_conflict_do_nothing())
-
-
-def get_calibration(session: Session, sha256: str) -> Calibration:
-    """Return the calibration of a result. It exists because of the foreign key."""
-    stored: Calibration = session.get_one(Calibration, sha256)
-    return stored
-
-
-def list_calibrations(session: Session) -> Sequence[Calibration]:
-    """Return all calibrations, newest first."""
-    return session.scalars(select(Calibration).order_by(Calibration.created_at.desc())).all()
-
-
 def iterate_verdicts(
-    session: Session, *, tenant: str, created_after: datetime | None, created_before: datetime | None, jobs_max: int
+    session: Session,
+    *,
+    tenant: str,
+    created_after: datetime | None,
+    created_before: datetime | None,
+    jobs_max: int,
+    calibration_sha256: str | None = None,
 ) -> Iterator[PastVerdict]:
     """Yield the verdicts of a tenant's jobs, newest first, without the rest of their results."""
     probability = Result.payload["probability"].as_float()
+    people = func.jsonb_array_length(func.jsonb_path_query_array(Result.payload, cast(_EVALUATED_TRACKS, JSONPATH)))
     action = Result.payload["recommended_action"].as_string()
     query = (
-        select(Job.id, Job.verdict, Result.calibration_sha256, probability, action)
+        select(Job.id, Job.verdict, Result.calibration_sha256, probability, people, action, Job.policy_id)
         .join(Job.result)
         .where(Job.tenant == tenant, Job.deleted_at.is_(None))
         .order_by(Job.id.desc())
@@ -98,9 +94,18 @@ def iterate_verdicts(
         query = query.where(Job.created_at > created_after)
     if created_before is not None:
         query = query.where(Job.created_at < created_before)
-    for job_id, verdict, sha256, probability_of_job, action_of_job in session.execute(query):
-        public_id = format_id(IdPrefix.JOB, job_id)
-        yield PastVerdict(public_id, verdict, sha256, probability_of_job, RecommendedAction(action_of_job))
+    if calibration_sha256 is not None:
+        query = query.where(Result.calibration_sha256 == calibration_sha256)
+    for job_id, verdict, sha256, probability_of_job, count, action_of_job, policy_id in session.execute(query):
+        yield PastVerdict(
+            job_id=format_id(IdPrefix.JOB, job_id),
+            verdict=verdict,
+            calibration_sha256=sha256,
+            probability=probability_of_job,
+            people=max(count, 1),
+            recommended_action=RecommendedAction(action_of_job),
+            policy_id=policy_id,
+        )
 
 
 def list_frames(session: Session, job_id: UUID, *, after: int | None, limit: int) -> Sequence[FrameScore]:

@@ -1,5 +1,31 @@
 """All tables, imported together, because relationships and foreign keys refer to tables of other modules."""
 
-from app.db.tables import audit, batches, idempotency, jobs, keys, policies, results, uploads, webhooks
+from app.db.tables import (
+    audit,
+    batches,
+    calibrations,
+    idempotency,
+    jobs,
+    keys,
+    models,
+    policies,
+    results,
+    uploads,
+    webhooks,
+    workers,
+)
 
-__all__ = ["audit", "batches", "idempotency", "jobs", "keys", "policies", "results", "uploads", "webhooks"]
+__all__ = [
+    "audit",
+    "batches",
+    "calibrations",
+    "idempotency",
+    "jobs",
+    "keys",
+    "models",
+    "policies",
+    "results",
+    "uploads",
+    "webhooks",
+    "workers",
+]

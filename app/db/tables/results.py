@@ -1,4 +1,4 @@
-"""Tables of results, frame scores and calibrations."""
+"""Tables of results and frame scores."""
 
 from datetime import datetime
 from typing import Any
@@ -22,18 +22,7 @@ class Result(Base):
     detector_sha256: Mapped[str]
     """Digest of everything except the clip that determines the result: weights, configuration, calibration."""
     calibration_sha256: Mapped[str] = mapped_column(ForeignKey("calibrations.sha256"))
-    """Calibration from which the thresholds were derived."""
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-
-class Calibration(Base):
-    """Calibration of a model, stored with its first result, so that other policies can be applied to old results."""
-
-    __tablename__ = "calibrations"
-
-    sha256: Mapped[str] = mapped_column(primary_key=True)
-    payload: Mapped[dict[str, Any]]
-    """``schemas.policies.Calibration`` as JSON."""
+    """Calibration of the model. The payload names the one that decided, which may be of the tenant."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

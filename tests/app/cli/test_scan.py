@@ -14,6 +14,7 @@ from app.cli.scan import ScanResult, _print_result, _scan_clip, sparkline, worst
 from app.client.client import Client
 from app.core.enums import JobStatus, Priority, ReasonCode, Verdict
 from app.schemas import jobs as schemas
+from app.schemas.results import Reason
 from app.schemas.submissions import JobOptions
 from tests.support.factories import make_result
 
@@ -37,7 +38,7 @@ def make_scan_result(status: JobStatus, verdict: Verdict | None, **result: Any) 
         queue_position=None,
         progress=None,
         failure=None,
-        result=make_result(verdict=verdict, **result) if verdict else None,
+        result=make_result().model_copy(update={"verdict": verdict, **result}) if verdict else None,
         start_before=None,
         created_at=datetime.now(UTC),
         started_at=None,
@@ -52,7 +53,7 @@ NOT_EVALUATED = make_scan_result(
     JobStatus.SUCCEEDED,
     Verdict.NOT_EVALUATED,
     probability=None,
-    reasons=[{"code": ReasonCode.NO_FACE, "detail": "No face was found in the frames that were sampled."}],
+    reasons=[Reason(code=ReasonCode.NO_FACE, detail="No face was found in the frames that were sampled.")],
 )
 FAILED = ScanResult(Path("a.mp4"), 0.1, error=("unsupported_media", "This is not a video."))
 
@@ -82,7 +83,9 @@ def test_json_object_has_the_documented_fields() -> None:
         "clip",
         "status",
         "verdict",
+        "evidence",
         "probability",
+        "thresholds",
         "tracks",
         "duration_seconds",
         "reasons",

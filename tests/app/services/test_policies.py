@@ -14,9 +14,10 @@ def test_job_without_policy_uses_the_thresholds_of_the_model(api: TestClient, se
     assert (job["verdict"], job["recommended_action"]) == ("SUSPICIOUS", "review")
     applied = job["result"]["policy"]
     assert (applied["id"], applied["name"], applied["version"]) == (None, "default", 0)
-    assert (applied["suspicious_at"], applied["suspicious_false_positive_rate"]) == (0.6, 0.05)
-    assert applied["calibration_sha256"] == make_calibration().sha256
-    assert submit_and_finish(api, sessions, None)["recommended_action"] == "none"
+    thresholds = job["result"]["thresholds"]
+    assert (thresholds["suspicious_at"], thresholds["suspicious_false_positive_rate"]) == (0.6, 0.05)
+    assert applied["calibration_sha256"] == make_calibration().compute_sha256()
+    assert submit_and_finish(api, sessions, None)["recommended_action"] == "review"
 
 
 def test_job_with_policy_uses_the_thresholds_of_its_rates(api: TestClient, sessions: Sessions) -> None:
@@ -26,7 +27,8 @@ def test_job_with_policy_uses_the_thresholds_of_its_rates(api: TestClient, sessi
     assert job["result"]["tracks"][0]["verdict"] == "SUSPICIOUS"
     applied = job["result"]["policy"]
     assert (applied["id"], applied["version"]) == (loose["id"], 1)
-    assert (applied["suspicious_at"], applied["manipulated_at"]) == (0.2, 0.6)
+    thresholds = job["result"]["thresholds"]
+    assert (thresholds["suspicious_at"], thresholds["manipulated_at"]) == (0.2, 0.6)
     assert submit_and_finish(api, sessions, 0.3)["verdict"] == "AUTHENTIC"
 
 

@@ -51,7 +51,7 @@ def test_job_without_result_is_not_reanalyzed(api: TestClient, sessions: Session
     path = f"{queued['links']['self']}:reanalyze"
     create_policy(api, **LOOSE_POLICY)
     problem(api.post(path, json={"policy": "loose"}), 409, "no_result")
-    problem(api.post(path, json={}), 400, "invalid_request")
+    problem(api.post(path), 409, "no_result")
     problem(api.post(path, json={"model": "none-such"}), 400, "invalid_request")
     finish(sessions)
     problem(api.post(path, json={"policy": "none-such"}), 400, "invalid_request")

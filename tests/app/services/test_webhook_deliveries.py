@@ -50,6 +50,7 @@ def test_each_status_of_a_job_is_delivered_signed(
         "links": {"self": f"/v1/jobs/{job['id']}"},
         "verdict": "AUTHENTIC",
         "probability": 0.27,
+        "evidence": "little evidence of manipulation",
         "recommended_action": "allow",
     }
     assert datetime.fromisoformat(last["timestamp"]).tzinfo

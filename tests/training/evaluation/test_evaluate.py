@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from app.core.calibration import Thresholds
 from tests.support.clips import self_blended, speaker
 from tests.support.models import TINY, make_model
 from training.__main__ import commands
@@ -47,7 +48,7 @@ def test_videos_get_the_probability_and_verdict_of_the_service(model: Path, clip
     with make_detector(model, SandboxOptions(), device="cpu") as detector, clip("speaker.mp4").open("rb") as file:
         served = detector.analyze(file, lambda _phase, _done, _total: None).score
     assert predictions["speaker.mp4"]["probability"] == pytest.approx(served.probability, abs=1e-6)
-    assert predictions["speaker.mp4"]["verdict"] == served.verdict
+    assert predictions["speaker.mp4"]["verdict"] == Thresholds().decide(served.probability)
     assert (predictions["no_face.mp4"]["probability"], predictions["no_face.mp4"]["reasons"]) == (0.5, ["no_face"])
     assert (predictions["truncated.mp4"]["probability"], predictions["truncated.mp4"]["code"]) == (0.5, "not_a_video")
     metrics = report["datasets"]["set"]["clip"]

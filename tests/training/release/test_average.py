@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from app.core.calibration import Calibration
 from tests.support.models import TINY, make_model, write_graph
 from training.release.average import AverageError, average_models, parse_weights
 from worker.detector.config import ScoringConfig
@@ -17,7 +18,7 @@ def _export_each_architecture_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_weights_are_averaged_and_the_calibration_is_reset(tmp_path: Path) -> None:
-    calibrated = TINY.model_copy(update={"scoring": ScoringConfig(temperature=2.0)})
+    calibrated = TINY.model_copy(update={"scoring": ScoringConfig(clips=Calibration(temperature=2.0))})
     models = [tmp_path / "a", tmp_path / "b"]
     for seed, folder in enumerate(models):
         make_model(folder, calibrated, seed=seed)

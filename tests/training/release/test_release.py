@@ -6,18 +6,14 @@ from typing import Any
 
 import pytest
 
+from app.core.calibration import Calibration
+from tests.support.detectors import CURVE
 from tests.support.models import TINY, make_model
 from training.release.release import ReleaseError, compare_engines, release_model
 from worker.detector.config import ScoringConfig
 from worker.detector.model.manifest import Manifest, load_model_manifest, verify_files
 
-CALIBRATED = TINY.model_copy(
-    update={
-        "scoring": ScoringConfig(
-            calibrated=True, suspicious_false_positive_rate=0.05, manipulated_false_positive_rate=0.01
-        )
-    }
-)
+CALIBRATED = TINY.model_copy(update={"scoring": ScoringConfig(clips=Calibration(curve=CURVE))})
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +48,8 @@ def test_released_directory_is_complete_and_has_its_metrics(model: Path, tmp_pat
     assert released.metrics["datasets"]["set"]["clip"]["auc"]["value"] == 0.9
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text()
     assert "0.900 [0.800, 0.950]" in card
+    assert "| `SUSPICIOUS` | 0.400 | 5.0% [1.6%, 11.3%] | 80.0% [64.4%, 90.9%] |" in card
+    assert "| `not AUTHENTIC` | 0.300 |" in card
     assert "Beards." in card
     assert compare_engines(tmp_path / "out", released) < 1e-4
     with pytest.raises(ReleaseError, match="never changed"):

@@ -8,6 +8,7 @@ import numpy as np
 
 from app.core.enums import FailureCode, WarningCode
 from worker.detector.config import ClipLimits, DetectorConfig
+from worker.detector.extraction.coverage import measure_coverage, warn_about_coverage
 from worker.detector.extraction.crops import make_crop
 from worker.detector.extraction.face_search import FaceSearch
 from worker.detector.extraction.faces import FaceDetector
@@ -41,6 +42,7 @@ OnSampled = Callable[[Frame, Sequence[Face]], None]
 class _SampledFrame:
     """Thumbnail and face crops of a frame. Its pixels are not kept."""
 
+    pts_seconds: float
     thumbnail: Thumbnail
     crops: list[FaceCrop]
 
@@ -90,12 +92,18 @@ def extract_tracks(
                 tracker.add_frame(number, frame.thumbnail, [replace(crop, window=number) for crop in frame.crops])
         tracks = tracker.tracks
         kept = _select_longest(tracks, config.faces.tracks_max)
-        faces = [len(frame.crops) for window in sampled for frame in window.frames]
+        coverage = measure_coverage(
+            [[frame.pts_seconds for frame in window.frames] for window in sampled],
+            [len(frame.crops) for window in sampled for frame in window.frames],
+            tracks=len(tracks),
+            duration=clip.info.duration_seconds,
+            fps=clip.info.fps,
+        )
         return Extraction(
             clip=clip.info,
-            coverage=Coverage(len(faces), sum(map(bool, faces)), max(faces), len(tracks)),
+            coverage=coverage,
             tracks=kept,
-            warnings=_make_warnings(clip, found=len(tracks), kept=len(kept)),
+            warnings=_make_warnings(clip, coverage, kept=len(kept)),
         )
 
 
@@ -167,7 +175,7 @@ class _Extractor:
             if not parts or is_cut(parts[-1].frames[-1].thumbnail, thumbnail):
                 parts.append(_SampledWindow(replace(window, start=window.start + index), []))
                 self._expected += index
-            parts[-1].frames.append(_SampledFrame(thumbnail, self._crop_faces(frame)))
+            parts[-1].frames.append(_SampledFrame(frame.pts_seconds, thumbnail, self._crop_faces(frame)))
             self._done += 1
             self._on_frame(self._done, self._expected)
             if len(parts[-1].frames) == size:
@@ -204,7 +212,7 @@ def _select_longest(tracks: list[Track], count: int) -> list[Track]:
     return sorted(longest, key=tracks.index)
 
 
-def _make_warnings(clip: ClipReader, *, found: int, kept: int) -> list[ClipWarning]:
+def _make_warnings(clip: ClipReader, coverage: Coverage, *, kept: int) -> list[ClipWarning]:
     statistics, packets = clip.statistics, clip.packets
     warnings = {}
     if not packets.timeline.is_complete:
@@ -230,8 +238,7 @@ def _make_warnings(clip: ClipReader, *, found: int, kept: int) -> list[ClipWarni
         warnings[WarningCode.FACES_TURNED] = (
             f"Faces were found only after turning the picture clockwise by {90 * clip.quarter_turns} degrees."
         )
-    if kept < found:
-        warnings[WarningCode.TOO_MANY_FACES] = f"{found} tracks were found. The {kept} longest were analyzed."
+    warnings |= warn_about_coverage(coverage, tracks_kept=kept)
     if clip.info.high_dynamic_range:
         warnings[WarningCode.HIGH_DYNAMIC_RANGE] = (
             "The clip is HDR. Its colours were tone-mapped to those of a standard screen."

@@ -1,6 +1,7 @@
 """Model directories: manifest.json, weights and their ONNX graph. The manifest is read before any tensor."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,7 +45,7 @@ class Provenance(_Record):
 class Manifest(_Record):
     """Identity of a model, and the configuration of its input."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: Name
     version: Annotated[str, Field(pattern="^[0-9A-Za-z][0-9A-Za-z.+-]{0,31}$")]
     trained: bool
@@ -63,6 +64,11 @@ class Manifest(_Record):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     @property
+    def calibrated(self) -> bool:
+        """True: temperature, bias and thresholds were fitted on held-out people."""
+        return bool(self.detector.scoring.clips.curve.points)
+
+    @property
     def weights_sha256(self) -> str:
         """SHA-256 of the weights alone, independent of the name of the model."""
         return self.files[WEIGHTS_NAME]
@@ -70,16 +76,33 @@ class Manifest(_Record):
 
 def load_model_manifest(folder: Path) -> Manifest:
     """Load the manifest of a model. Raises CheckpointError."""
+    content = read_manifest(folder)
+    if content.get("format") == 1:
+        raise CheckpointError(
+            f"{folder / MANIFEST_NAME} has format 1, which lacks the counts behind its thresholds. Calibrate the model "
+            f"again, which writes format 2: python -m training calibrate --model {folder} --manifest LIST"
+        )
     try:
-        manifest = Manifest.model_validate_json((folder / MANIFEST_NAME).read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{folder} is not a model: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+        manifest = Manifest.model_validate(content)
     except ValidationError as error:
         places = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())
         raise CheckpointError(f"{folder / MANIFEST_NAME} does not match this version: {places}") from error
     if missing := {WEIGHTS_NAME, GRAPH_NAME}.difference(manifest.files):
         raise CheckpointError(f"{folder / MANIFEST_NAME} lacks the sha256 of {', '.join(sorted(missing))} in 'files'")
     return manifest
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the content of a manifest, not validated. Raises CheckpointError if it is not a JSON object."""
+    try:
+        content = json.loads((folder / MANIFEST_NAME).read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{folder} is not a model: {MANIFEST_NAME} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder / MANIFEST_NAME} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{folder / MANIFEST_NAME} is not a JSON object")
+    return content
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:

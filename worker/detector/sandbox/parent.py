@@ -145,7 +145,7 @@ class _Child:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,  # explains a failed start; the child closes it once it is ready
                 cwd="/",
-                env=_make_environment(),
+                env=make_environment(),
             )
         os.close(child_output)
         try:
@@ -235,7 +235,8 @@ class _Child:
         return bytes(data)
 
 
-def _make_environment() -> dict[str, str]:
+def make_environment() -> dict[str, str]:
+    """Return the environment of a confined process: few variables, without passwords."""
     passed = {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ}
     own_code = {"PYTHONPATH": str(Path(worker.__path__[0]).parent)}
     return passed | own_code | SINGLE_THREAD_ENVIRONMENT

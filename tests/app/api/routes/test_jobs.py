@@ -2,9 +2,24 @@
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
+from sqlalchemy import select
 
+from app.core.settings import Settings
+from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage
-from tests.support.api import MP4, Sessions, finish, problem, submit
+from tests.support.api import (
+    MP4,
+    Sessions,
+    begin_upload,
+    finish,
+    make_client,
+    post_clip,
+    problem,
+    read_body,
+    register_endpoint,
+    submit,
+)
 
 
 def test_submitted_clip_becomes_a_queued_job(api: TestClient) -> None:
@@ -104,3 +119,27 @@ def test_feedback_is_added_to_earlier_feedback(api: TestClient) -> None:
     problem(api.post(path, json={"label": "perhaps"}), 400, "invalid_request")
     api.delete(job["links"]["self"])
     problem(api.get(path), 410, "gone_deleted")
+
+
+def test_links_begin_with_the_public_url(settings: Settings, sessions: Sessions) -> None:
+    assert sessions
+    public = "https://unmask.example/api"
+    with make_client(settings.model_copy(update={"public_url": public})) as api:
+        endpoint = register_endpoint(api, "https://webhooks.example/", events=["job.queued"])
+        answer = post_clip(api)
+        job = answer.json()
+        assert job["links"]["frames"] == f"{public}/v1/jobs/{job['id']}/frames"
+        assert answer.headers["location"] == job["links"]["self"] == f"{public}/v1/jobs/{job['id']}"
+        (listed,) = api.get("/v1/jobs").json()["items"]
+        assert listed["links"] == job["links"]
+        assert begin_upload(api)["upload_url"].startswith(f"{public}/v1/direct-uploads/")
+    with sessions() as session:
+        (event,) = session.scalars(select(WebhookEvent)).all()
+    assert endpoint["id"]
+    assert read_body(event)["data"]["links"]["self"] == job["links"]["self"]
+
+
+@pytest.mark.parametrize("url", ["unmask.example", "https://unmask.example/", "ftp://x", "https://unmask.example?a=b"])
+def test_public_url_that_gives_no_links_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="public_url"):
+        Settings(public_url=url, _env_file=None)

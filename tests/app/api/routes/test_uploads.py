@@ -1,5 +1,8 @@
 """Routes of uploads: created with a key, sent without one, submitted when complete."""
 
+import base64
+
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
@@ -58,3 +61,33 @@ def test_page_of_other_origin_uploads_only_if_configured(settings: Settings, ses
             assert api.options(url, headers=preflight).status_code == status
             answer = ChunkSender(api, {"upload_url": url}).send_chunk(0, MP4, Origin="https://app.example")
             assert ("access-control-allow-origin" in answer.headers) == (status == 200)
+
+
+def test_upload_created_by_tus_is_sent_and_submitted(api: TestClient) -> None:
+    name = base64.b64encode("Ärger.mp4".encode()).decode()
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(MP4)), "Upload-Metadata": f"filename {name},private"}
+    answer = api.post("/v1/direct-uploads/", headers=headers)
+    assert (answer.status_code, answer.headers["tus-resumable"]) == (201, "1.0.0")
+    created = answer.json()
+    assert (created["name"], created["upload_url"]) == ("Ärger.mp4", answer.headers["location"])
+    ChunkSender(api, created).send_chunk(0, MP4)
+    assert submit_source(api, {"upload_id": created["id"]}).json()["clip"]["name"] == "Ärger.mp4"
+
+
+@pytest.mark.parametrize(
+    ("headers", "pointer"),
+    [
+        ({}, "/header/upload-length"),
+        ({"Upload-Length": "0"}, "/header/upload-length"),
+        ({"Upload-Length": "9", "Upload-Metadata": "filename ***"}, "/header/upload-metadata"),
+        ({"Upload-Length": "9", "Upload-Metadata": "filename /w=="}, "/header/upload-metadata"),
+        ({"Upload-Length": "9", "Upload-Metadata": f"filename {'QUFB' * 100}"}, "/header/upload-metadata"),
+    ],
+)
+def test_invalid_header_of_tus_creation_is_named(api: TestClient, headers: dict[str, str], pointer: str) -> None:
+    answer = problem(api.post("/v1/direct-uploads", headers=headers), 400, "invalid_request")
+    assert [error["pointer"] for error in answer["errors"]] == [pointer]
+
+
+def test_tus_creation_needs_a_key(keyless_api: TestClient) -> None:
+    problem(keyless_api.post("/v1/direct-uploads", headers={"Upload-Length": "9"}), 401, "unauthorized")

@@ -19,7 +19,7 @@ def test_bundled_model_is_complete_trained_calibrated_and_small() -> None:
     manifest = load_model_manifest(BUNDLED_MODEL)
     verify_files(BUNDLED_MODEL, manifest)
     assert manifest.trained
-    assert manifest.detector.scoring.calibrated
+    assert manifest.calibrated
     assert {path.name for path in BUNDLED_MODEL.iterdir()} == {*manifest.files, MANIFEST_NAME}
     assert sum(path.stat().st_size for path in BUNDLED_MODEL.iterdir()) <= 30 * 2**20
 
@@ -27,7 +27,8 @@ def test_bundled_model_is_complete_trained_calibrated_and_small() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 3}, "format"),
+        ({"format": 1}, "python -m training calibrate --model"),
         ({"label_fake": 0}, "label_fake"),
         ({"surprise": 1}, "surprise"),
         ({"files": {}}, "lacks the sha256 of model.onnx, model.safetensors"),
