@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from io import BufferedReader
 from typing import BinaryIO, cast
 
@@ -19,9 +20,9 @@ from app.core.logging import make_logger
 from app.infra.clip_storage import ClipStorage
 from app.services import attempts
 from app.services.attempts import Attempt
-from worker.detector.pipeline import Analysis, Detector
+from worker.detector.pipeline import Analysis
 from worker.detector.sandbox.parent import SandboxError
-from worker.detector.types import ClipError
+from worker.detector.types import ClipError, ClipPart
 from worker.detectors import DetectorCache
 from worker.fetch import FetchLimits, fetch_clip
 from worker.findings import hash_detector, to_attempt_result
@@ -114,7 +115,9 @@ def _produce_result(resources: WorkerResources, attempt: Attempt, heartbeat: Hea
     clip_sha256 = attempt.clip_sha256 or _fetch_clip(resources, attempt, heartbeat)
     if _reuse_result(resources, attempt, detector_sha256):
         return "result_reused"
-    result = to_attempt_result(_analyze_clip(resources, clip_sha256, heartbeat, detector), detector_sha256)
+    part = ClipPart(attempt.start_seconds or 0.0, attempt.end_seconds)
+    analyze = partial(detector.analyze, on_progress=heartbeat.report_progress, part=part)
+    result = to_attempt_result(_analyze_clip(resources, clip_sha256, heartbeat, analyze), detector_sha256)
     owns_job = _store_with_retries(resources, lambda session: attempts.succeed(session, attempt, result))
     return "attempt_succeeded" if owns_job else "result_rejected"
 
@@ -147,7 +150,9 @@ def _reuse_result(resources: WorkerResources, attempt: Attempt, detector_sha256:
     )
 
 
-def _analyze_clip(resources: WorkerResources, clip_sha256: str, heartbeat: Heartbeat, detector: Detector) -> Analysis:
+def _analyze_clip(
+    resources: WorkerResources, clip_sha256: str, heartbeat: Heartbeat, analyze: Callable[[BinaryIO], Analysis]
+) -> Analysis:
     try:
         clip = resources.storage.open_clip(clip_sha256)
     except FileNotFoundError as error:
@@ -155,7 +160,7 @@ def _analyze_clip(resources: WorkerResources, clip_sha256: str, heartbeat: Heart
     with clip:
         _verify_checksum(clip, clip_sha256)
         heartbeat.report_progress(Phase.EXTRACTING, 0, None)
-        return detector.analyze(clip, heartbeat.report_progress)
+        return analyze(clip)
 
 
 def _verify_checksum(clip: BinaryIO, sha256: str) -> None:

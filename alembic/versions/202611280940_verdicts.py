@@ -15,6 +15,8 @@ def upgrade() -> None:
     op.execute("DELETE FROM frame_scores")
     op.execute("DELETE FROM results")
     op.execute("DELETE FROM calibrations")
+    op.add_column("jobs", sa.Column("start_seconds", sa.Float()))
+    op.add_column("jobs", sa.Column("end_seconds", sa.Float()))
     op.create_table(
         "default_models",
         sa.Column("sha256", sa.String(), primary_key=True),
@@ -65,6 +67,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("jobs", "end_seconds")
+    op.drop_column("jobs", "start_seconds")
     op.drop_table("model_imports")
     op.drop_table("workers")
     op.drop_table("own_calibrations")

@@ -14,6 +14,8 @@ _ID_SOURCES = {
     ("/v1/jobs", "post", "202"): "job_id",
     ("/v1/batches", "post", "202"): "batch_id",
     ("/v1/policies", "post", "201"): "policy_id",
+    ("/v1/calibrations", "post", "201"): "calibration_id",
+    ("/v1/models", "post", "202"): "import_id",
     ("/v1/uploads", "post", "201"): "upload_id",
     ("/v1/webhook-endpoints", "post", "201"): "endpoint_id",
     ("/v1/webhook-endpoints/{endpoint_id}:test", "post", "202"): "event_id",

@@ -37,11 +37,11 @@ def calibrate(
     key: Key = None,
 ) -> None:
     """Measure the false-positive rates of the model on real clips of yours: 60 clips for 5 %, 300 for 1 %."""
-    from app.core.calibration import OperatingCurve, TargetRates
+    from app.core.calibration import RATE_MIN, OperatingCurve, TargetRates
     from app.schemas.calibrations import CLIPS_MAX, CalibrationRequest
 
-    if not 0 < manipulated <= suspicious < 1:
-        exit_with_error("Give rates with 0 < --manipulated <= --suspicious < 1.")
+    if not RATE_MIN <= manipulated <= suspicious < 1:
+        exit_with_error(f"Give rates with {RATE_MIN:g} <= --manipulated <= --suspicious < 1.")
     rates = TargetRates(suspicious_false_positive_rate=suspicious, manipulated_false_positive_rate=manipulated)
     files, needed = _find_clips(clips), OperatingCurve.count_needed(suspicious)
     if not needed <= len(files) <= CLIPS_MAX:
@@ -85,14 +85,16 @@ def deactivate(calibration_id: Id, url: Url = None, key: Key = None) -> None:
 
 
 def print_calibrations(calibrations: "Iterable[StoredCalibration]") -> None:
-    """Print a table with the thresholds of calibrations and the rates that were measured at them."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("calibration", "model", "active", "threshold", "at", "real clips above", "fakes above"):
-        table.add_column(heading, no_wrap=True)
+    """Print a table per calibration: its thresholds and the rates that were measured at them."""
+    console = Console()
     for calibration in calibrations:
+        state = "active" if calibration.active else "not active"
+        name = calibration.id or "calibration of the model"
+        console.print(f"[bold]{name}[/bold]  {calibration.model} {calibration.version}, {state}", highlight=False)
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for heading in ("verdict", "from", "real clips above", "fakes above"):
+            table.add_column(heading, no_wrap=True)
         points = {point.threshold: point for point in calibration.curve.points}
-        name = calibration.id or "of the model"
-        head = [name, f"{calibration.model} {calibration.version}", "yes" if calibration.active else "no"]
         thresholds = calibration.thresholds
         named = {
             "MANIPULATED": thresholds.manipulated_at,
@@ -103,9 +105,8 @@ def print_calibrations(calibrations: "Iterable[StoredCalibration]") -> None:
             point = None if at is None else points.get(at)
             real = _format_rate(point.false_positive_rate if point else None)
             fake = _format_rate(point.true_positive_rate if point else None)
-            table.add_row(*head, verdict, "-" if at is None else f"{at:.1%}", real, fake)
-            head = ["", "", ""]
-    Console().print(table)
+            table.add_row(verdict, "-" if at is None else f"{at:.1%}", real, fake)
+        console.print(table)
 
 
 def _format_rate(rate: "RateEstimate | None") -> str:

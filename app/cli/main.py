@@ -130,15 +130,19 @@ def scan(
     model: Annotated[
         str | None, typer.Option(help="Name of an installed model. Default: the workers' default model.")
     ] = None,
+    start: Annotated[float | None, typer.Option(min=0, help="Begin of the part to analyze, in seconds.")] = None,
+    end: Annotated[float | None, typer.Option(min=0, help="End of the part to analyze, in seconds.")] = None,
     fail_on: Annotated[
         FailOn | None, typer.Option(help="Verdict, or action of the policy, from which on the exit code is 4.")
     ] = None,
 ) -> None:
     """Analyze clips. Exits with 0 if all were evaluated, 3 if one was not, 4 by --fail-on, 1 if one failed."""
     from app.cli.scan import scan_clips, worst_exit_code
+    from app.schemas.submissions import JobOptions
 
+    options = JobOptions(model=model, start_seconds=start, end_seconds=end)
     with connect(url, key) as client:
-        results = scan_clips(client, clips, as_json=as_json, model=model)
+        results = scan_clips(client, clips, as_json=as_json, options=options)
     raise typer.Exit(worst_exit_code(results, fail_on))
 
 

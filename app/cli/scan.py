@@ -92,7 +92,13 @@ def worst_exit_code(results: Sequence[ScanResult], fail_on: FailOn | None = None
     return next((code for code in order if code in codes), ExitCode.EVALUATED)
 
 
-def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: str | None = None) -> list[ScanResult]:
+def scan_clips(
+    client: Client,
+    clips: Iterable[Path],
+    *,
+    as_json: bool,
+    options: JobOptions = JobOptions(),  # noqa: B008 (immutable)
+) -> list[ScanResult]:
     """Analyze clips one after the other and print each result at once.
 
     Raises:
@@ -103,7 +109,7 @@ def scan_clips(client: Client, clips: Iterable[Path], *, as_json: bool, model: s
     console = Console(stderr=as_json)
     results = []
     for clip in clips:
-        result = _scan_clip(client, clip, console, JobOptions(model=model))
+        result = _scan_clip(client, clip, console, options)
         results.append(result)
         if as_json:
             print(json.dumps(result.as_json()), flush=True)  # noqa: T201 (the command's output)

@@ -18,7 +18,9 @@ from app.core.enums import Verdict
 Scores = Mapping[str, Mapping[str, Sequence[float]]]
 """Probabilities of clips by source and clip. Re-encoded copies of a clip are further probabilities of it."""
 Share = Annotated[float, Field(ge=0, le=1)]
-TargetRate = Annotated[float, Field(gt=0, lt=1)]
+RATE_MIN = 1e-6
+"""Lowest rate: three million real clips can show it."""
+TargetRate = Annotated[float, Field(ge=RATE_MIN, lt=1)]
 
 SOURCE_CLIPS_MIN = 20
 """Number of real clips of a source from which each rate also holds on it alone. With fewer, one clip is above 5 %."""

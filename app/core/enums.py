@@ -224,6 +224,8 @@ class FailureCode(StrEnum):
     ENCRYPTED_MEDIA = "encrypted_media"
     MEDIA_TOO_LONG = "media_too_long"
     TOO_MANY_PIXELS = "too_many_pixels"
+    PART_OUTSIDE = "part_outside"
+    """Part of a clip that begins behind its end."""
     DECODE_ERROR = "decode_error"
     DECODE_TIMEOUT = "decode_timeout"
     DECODER_CRASHED = "decoder_crashed"

@@ -26,6 +26,8 @@ _JOB_EXAMPLE: dict[str, Any] = {
     "external_id": "post-123",
     "metadata": {"queue": "ugc"},
     "model": None,
+    "start_seconds": None,
+    "end_seconds": None,
     "policy_id": example_id(IdPrefix.POLICY),
     "clip": {"name": "clip.mp4", "url": None, "sha256": EXAMPLE_SHA256, "bytes": 1048576, "deleted_at": None},
     "attempts": 1,
@@ -107,6 +109,9 @@ class Job(Schema):
     metadata: dict[str, str]
     model: str | None
     """Model that the job names; the result names the model that analyzed the clip."""
+    start_seconds: float | None
+    end_seconds: float | None
+    """Part of the clip that the job names; null: its begin, its end."""
     policy_id: str | None
     """Policy that decides the verdict; null: the model's own thresholds."""
     clip: ClipSummary

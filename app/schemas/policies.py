@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from app.core.calibration import RATE_MIN
 from app.core.enums import RecommendedAction, Verdict
 from app.core.ids import IdPrefix, example_id
 from app.schemas.base import EXAMPLE_JOB_ID, EXAMPLE_TIME, LongText, Schema, Timestamp, WarningDetail, example
 
 PolicyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Rate = Annotated[float, Field(gt=0, le=0.5)]
+Rate = Annotated[float, Field(ge=RATE_MIN, le=0.5)]
 DEFAULT_POLICY = "default"
 """Name of the policy of jobs that name none; without it the model's own thresholds apply."""
 _SIMULATED_MAX = 100_000

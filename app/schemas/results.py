@@ -39,8 +39,9 @@ RESULT_EXAMPLE: dict[str, Any] = {
         "faces_max": 1,
         "tracks": 1,
         "windows": 2,
+        "start_seconds": 0.0,
+        "end_seconds": 10.0,
         "seconds_sampled": 0.53,
-        "seconds_total": 10.0,
         "chance_of_5_seconds": 1.0,
     },
     "tracks": [
@@ -193,10 +194,11 @@ class Coverage(Schema):
     tracks: int
     windows: int
     """Number of windows of neighbouring frames."""
+    start_seconds: float
+    end_seconds: float | None
+    """Part of the clip that the windows are spread over; null if the duration is unknown."""
     seconds_sampled: float
-    """Duration of these windows."""
-    seconds_total: float | None
-    """Duration of the clip."""
+    """Duration of the windows."""
     chance_of_5_seconds: float | None
     """Probability that a window meets a part of five seconds at a random time; null if the duration is unknown."""
 

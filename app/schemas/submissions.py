@@ -26,6 +26,10 @@ class JobOptions(Schema):
     """Installed model that analyzes the clip (`GET /v1/models`); null: the workers' default."""
     policy: PolicyName | None = None
     """Policy that decides the verdict, in its newest version; null: `default`."""
+    start_seconds: Annotated[float, Field(ge=0, le=10**6)] | None = None
+    """Begin of the part that is analyzed; null: the begin of the clip. A short part is sampled densely."""
+    end_seconds: Annotated[float, Field(gt=0, le=10**6)] | None = None
+    """End of that part; null: the end of the clip."""
     reuse_result: bool = True
     """True if a finished result for the same bytes and detector is enough; `deduplicated_from` then names its job."""
     priority: Priority = Priority.LIVE
@@ -34,6 +38,12 @@ class JobOptions(Schema):
     """A job that has not started within this time ends as `expired`."""
     webhook_url: WebUrl | None = None
     """Receiver of this job's events, in addition to the endpoints for all jobs."""
+
+    @model_validator(mode="after")
+    def _has_a_part(self) -> Self:
+        if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
+            raise ValueError("end_seconds must be after start_seconds")
+        return self
 
 
 class Source(Schema):

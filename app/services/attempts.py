@@ -35,6 +35,9 @@ class Attempt:
     clip_url: str | None
     model: str | None
     """Installed model that the job names; None: the worker's default."""
+    start_seconds: float | None
+    end_seconds: float | None
+    """Part of the clip; None: its begin, its end."""
     allow_reuse: bool
     """True if a finished result for the same bytes is enough."""
 
@@ -67,6 +70,8 @@ def claim_job(session: Session, *, worker: str, lease: timedelta) -> Attempt | N
             clip_sha256=job.clip_sha256,
             clip_url=job.clip_url,
             model=job.model,
+            start_seconds=job.start_seconds,
+            end_seconds=job.end_seconds,
             allow_reuse=job.allow_reuse,
         )
 

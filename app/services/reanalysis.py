@@ -92,6 +92,8 @@ def _make_options(session: Session, old: Job, request: ReanalysisRequest) -> Job
         external_id=old.external_id,
         metadata=old.client_metadata,
         model=request.model or old.model,
+        start_seconds=old.start_seconds,
+        end_seconds=old.end_seconds,
         policy=request.policy or (policy.name if policy else None),
         priority=old.priority,
     )

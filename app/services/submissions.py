@@ -180,6 +180,8 @@ def add_job(session: Session, context: SubmissionContext, links: JobLinks, clip:
         client_metadata=options.metadata,
         model=options.model,
         policy_id=policy.id if policy else None,
+        start_seconds=options.start_seconds,
+        end_seconds=options.end_seconds,
         allow_reuse=options.reuse_result,
         clip_name=clip.name,
         clip_url=clip.url,

@@ -2,5 +2,5 @@
 
 import schemathesis
 
-# A chunk of an upload is bytes, whatever its media type is called.
-schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+# A chunk of an upload and a zipped model are bytes, whatever their media types are called.
+schemathesis.serializer.alias(["application/offset+octet-stream", "application/zip"], "application/octet-stream")

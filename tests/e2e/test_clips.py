@@ -62,6 +62,18 @@ def require_one_scale(result: Result, frames: list[Frame]) -> None:
     assert result.evidence == result.verdict.evidence
 
 
+def test_part_of_a_clip_is_analyzed_alone(service: Service, clip: Clip) -> None:
+    options = JobOptions(start_seconds=2, end_seconds=3)
+    job = service.wait_for_end(service.client.submit(clip("speaker.mp4"), options=options))
+    assert job.result is not None
+    coverage = job.result.coverage
+    assert (coverage.start_seconds, coverage.end_seconds) == (2.0, 3.0)
+    assert {2 <= frame.pts_seconds < 3.3 for frame in service.client.frames(job.id)} == {True}
+    late = service.wait_for_end(service.client.submit(clip("speaker.mp4"), options=JobOptions(start_seconds=60)))
+    assert late.failure is not None
+    assert (late.failure.code, late.failure.retryable) == (FailureCode.PART_OUTSIDE, False)
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -31,7 +31,7 @@ def test_http_file_requests_succeed(service: Service, clip: Clip) -> None:
         endpoints = client.get(f"{service.url}/v1/webhook-endpoints", headers={"X-API-Key": API_KEY}).json()["items"]
         for endpoint in endpoints:
             client.delete(f"{service.url}/v1/webhook-endpoints/{endpoint['id']}", headers={"X-API-Key": API_KEY})
-    assert len(answers) == 20
+    assert len(answers) == 25
 
 
 class Coop:

@@ -16,7 +16,7 @@ from worker.detector.sandbox.confinement import ALLOWED_SYSCALLS
 _DECODE = """
 import os, resource, sys
 from worker.detector.config import ClipLimits, DetectorConfig
-from worker.detector.extraction.extract import extract_tracks
+from worker.detector.extraction.extract import Callbacks, extract_tracks
 from worker.detector.extraction.faces import FaceDetector
 from worker.detector.sandbox.confinement import allow_cpu_seconds
 from worker.detector.types import ClipError
@@ -27,7 +27,7 @@ for path in sys.argv[1:]:
     try:
         with open(path, "rb") as clip:
             extract_tracks(clip, DetectorConfig(), ClipLimits(), detector,
-                           on_frame=lambda *_: None, on_sampled=lambda *_: None)
+                           Callbacks(lambda *_: None, lambda *_: None))
     except ClipError:
         pass
 os._exit(0)

@@ -29,7 +29,7 @@ def analysis() -> Analysis:
         scored, rows = scoring.score_track(track, score, TRAINED)
         scores.append(scored)
         frames.extend(rows)
-    extraction = Extraction(CLIP, Coverage(16, 9, 2, 2, 2, 0.6, 4.0, 1.0), tracks, [WARNING])
+    extraction = Extraction(CLIP, Coverage(16, 9, 2, 2, 2, 1.0, 4.0, 0.6, 1.0), tracks, [WARNING])
     return Analysis(TRAINED, extraction, scoring.score_clip(scores, frames), 0.5, 0.25)
 
 
@@ -53,7 +53,8 @@ def test_finding_describes_clip_coverage_model_and_timings(analysis: Analysis) -
     assert (clip.duration_seconds, clip.fps, clip.bit_depth) == (4.0, 25.0, 10)
     assert (coverage.frames_sampled, coverage.frames_with_face) == (16, 9)
     assert (coverage.faces_max, coverage.tracks, coverage.windows) == (2, 2, 2)
-    assert (coverage.seconds_sampled, coverage.seconds_total, coverage.chance_of_5_seconds) == (0.6, 4.0, 1.0)
+    assert (coverage.start_seconds, coverage.end_seconds) == (1.0, 4.0)
+    assert (coverage.seconds_sampled, coverage.chance_of_5_seconds) == (0.6, 1.0)
     assert (model.name, model.version, model.weights_sha256) == ("test", "1", "0" * 64)
     assert (finding.timings.extract_seconds, finding.timings.score_seconds) == (0.5, 0.25)
     assert [warning.code for warning in finding.warnings] == [WarningCode.HIGH_DYNAMIC_RANGE]

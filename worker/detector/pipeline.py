@@ -11,7 +11,7 @@ from worker.detector import scoring
 from worker.detector.model.engine import Device, Engine, make_engine
 from worker.detector.model.manifest import Manifest, load_model_manifest
 from worker.detector.sandbox.parent import Sandbox, SandboxOptions
-from worker.detector.types import ClipScore, Extraction
+from worker.detector.types import WHOLE_CLIP, ClipPart, ClipScore, Extraction
 
 OnProgress = Callable[[Phase, int, int], None]
 """Callback with the phase, the units done and the units expected. An exception that it raises ends the analysis."""
@@ -36,19 +36,22 @@ class Detector:
         self.sandbox = sandbox
         self._engine = engine
 
-    def analyze(self, clip: BinaryIO, on_progress: OnProgress) -> Analysis:
+    def analyze(self, clip: BinaryIO, on_progress: OnProgress, part: ClipPart = WHOLE_CLIP) -> Analysis:
         """Extract and score the faces of a clip.
 
         Args:
             clip: An open, seekable file.
             on_progress: Called for each frame and each track.
+            part: Part of the clip.
 
         Raises:
             ClipError: The clip cannot be decoded, exceeds a limit, or crashes the decoder.
             SandboxError: The decoder process cannot be started.
         """
         start = time.perf_counter()
-        extraction = self.sandbox.extract(clip, lambda done, total: on_progress(Phase.EXTRACTING, done, total))
+        extraction = self.sandbox.extract(
+            clip, lambda done, total: on_progress(Phase.EXTRACTING, done, total), part=part
+        )
         extracted = time.perf_counter()
         score = self._score(extraction, on_progress)
         return Analysis(self.manifest, extraction, score, extracted - start, time.perf_counter() - extracted)

@@ -88,6 +88,18 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class ClipPart:
+    """Part of a clip that is analyzed, in seconds of a player."""
+
+    start_seconds: float = 0.0
+    end_seconds: float | None = None
+    """None: the end of the clip."""
+
+
+WHOLE_CLIP = ClipPart()
+
+
+@dataclass(frozen=True, slots=True)
 class Face:
     """A face box in one frame, and the roll of the line through the eyes (degrees, clockwise)."""
 
@@ -131,8 +143,10 @@ class Coverage:
     faces_max: int
     tracks: int
     windows: int
+    start_seconds: float
+    end_seconds: float | None
+    """Part of the clip that the windows were spread over; None: its end is unknown."""
     seconds_sampled: float
-    seconds_total: float | None
     chance_of_5_seconds: float | None
     """Probability that a window meets a part of five seconds at a random time."""
 

@@ -37,6 +37,8 @@ def present_job(snapshot: JobSnapshot, *, public_url: str) -> job_schemas.Job:
         external_id=job.external_id,
         metadata=job.client_metadata,
         model=job.model,
+        start_seconds=job.start_seconds,
+        end_seconds=job.end_seconds,
         policy_id=format_id(IdPrefix.POLICY, job.policy_id) if job.policy_id else None,
         clip=job_schemas.ClipSummary(
             name=job.clip_name,

@@ -33,7 +33,7 @@ class PastVerdict:
 
 
 def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) -> Job | None:
-    """Return the newest job of the same tenant with a result for the same bytes and the same detector."""
+    """Return the newest job of the same tenant with a result for the same part of the same bytes and detector."""
     query = (
         select(Job)
         .join(Job.result)
@@ -41,6 +41,8 @@ def find_reusable_result(session: Session, job: Job, *, detector_sha256: str) ->
         .where(
             Job.tenant == job.tenant,
             Job.clip_sha256 == job.clip_sha256,
+            Job.start_seconds.is_not_distinct_from(job.start_seconds),
+            Job.end_seconds.is_not_distinct_from(job.end_seconds),
             Job.deleted_at.is_(None),
             Result.detector_sha256 == detector_sha256,
         )

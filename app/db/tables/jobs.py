@@ -44,6 +44,9 @@ class Job(Base):
     client_metadata: Mapped[dict[str, Any]] = mapped_column(default=dict)
     model: Mapped[str | None]
     """Name of the requested model; None selects the workers' default."""
+    start_seconds: Mapped[float | None]
+    end_seconds: Mapped[float | None]
+    """Part of the clip that is analyzed; None: its begin, its end."""
     allow_reuse: Mapped[bool] = mapped_column(default=True, server_default=true())
     """True if the job may reuse a finished result for the same bytes."""
     deduplicated_from: Mapped[UUID | None]

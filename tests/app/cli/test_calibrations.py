@@ -19,8 +19,8 @@ UNREACHABLE = ["--url", "http://127.0.0.1:9", "--key", "k"]
     [
         ([], "5.0% needs 60 to 10000 clips. There are 2 files."),
         (["--suspicious", "0.01"], "1.0% needs 300 to 10000 clips."),
-        (["--suspicious", "0"], "0 < --manipulated <= --suspicious < 1"),
-        (["--suspicious", "0.01", "--manipulated", "0.05"], "0 < --manipulated <= --suspicious < 1"),
+        (["--suspicious", "0"], "1e-06 <= --manipulated <= --suspicious < 1"),
+        (["--suspicious", "0.01", "--manipulated", "0.05"], "1e-06 <= --manipulated <= --suspicious < 1"),
     ],
 )
 def test_too_few_clips_and_wrong_rates_are_refused_at_once(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -35,7 +35,7 @@ def test_too_few_clips_and_wrong_rates_are_refused_at_once(tmp_path: Path, argum
 def test_table_has_each_threshold_with_its_rates(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     calibration = make_calibration()
     few_fakes = make_calibration(make_curve([(0.9, 0, 0.3), (0, 1, 1)], fakes=3))
     print_calibrations(
@@ -52,6 +52,8 @@ def test_table_has_each_threshold_with_its_rates(
         for number, found in enumerate((calibration, few_fakes))
     )
     lines = capsys.readouterr().out.splitlines()
+    assert "cal_0  m 1, active" in lines
+    assert "cal_1  m 1, not active" in lines
     suspicious = next(line for line in lines if "SUSPICIOUS" in line)
     assert "60.0%" in suspicious
     assert "5.0% (3.1% to 7.6%) of 400" in suspicious

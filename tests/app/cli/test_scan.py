@@ -29,6 +29,8 @@ def make_scan_result(status: JobStatus, verdict: Verdict | None, **result: Any) 
         external_id=None,
         metadata={},
         model=None,
+        start_seconds=None,
+        end_seconds=None,
         policy_id=None,
         clip=schemas.ClipSummary(name=None, url=None, sha256="0" * 64, bytes=1, deleted_at=None),
         attempts=1,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.core.enums import WarningCode
-from worker.detector.types import Coverage
+from worker.detector.types import ClipPart, Coverage
 
 PART_SECONDS = 5.0
 """Duration of the manipulated part whose chance to be sampled is reported."""
@@ -12,15 +12,15 @@ SPARSE_BELOW = 0.9
 
 
 def measure_coverage(
-    windows: Sequence[Sequence[float]], faces: Sequence[int], *, tracks: int, duration: float | None, fps: float | None
+    windows: Sequence[Sequence[float]], faces: Sequence[int], *, tracks: int, part: ClipPart, fps: float | None
 ) -> Coverage:
-    """Measure the coverage of a clip.
+    """Measure the coverage of a part of a clip.
 
     Args:
         windows: Times of the frames of each window, in seconds, in order; each has a frame.
         faces: Number of faces of each frame.
         tracks: Number of tracks.
-        duration: Duration of the clip in seconds; None if it is unknown.
+        part: Part that the windows were spread over.
         fps: Frames per second; None if unknown.
     """
     step = 1 / fps if fps else 0.0
@@ -31,9 +31,10 @@ def measure_coverage(
         faces_max=max(faces),
         tracks=tracks,
         windows=len(windows),
+        start_seconds=part.start_seconds,
+        end_seconds=part.end_seconds,
         seconds_sampled=sum(end - start for start, end in spans),
-        seconds_total=duration,
-        chance_of_5_seconds=None if duration is None else _chance_of_meeting(spans, duration),
+        chance_of_5_seconds=None if part.end_seconds is None else _chance_of_meeting(spans, part),
     )
 
 
@@ -45,23 +46,25 @@ def warn_about_coverage(coverage: Coverage, *, tracks_kept: int) -> dict[Warning
             f"{coverage.tracks} tracks were found. The {tracks_kept} longest were analyzed."
         )
     chance = coverage.chance_of_5_seconds
-    if chance is not None and chance < SPARSE_BELOW:
+    if coverage.end_seconds is not None and chance is not None and chance < SPARSE_BELOW:
+        seconds = coverage.end_seconds - coverage.start_seconds
         warnings[WarningCode.SPARSE_COVERAGE] = (
-            f"{coverage.seconds_sampled:.1f} of {coverage.seconds_total:.0f} s were sampled, in {coverage.windows} "
-            f"windows. The chance that a window meets a manipulated part of {PART_SECONDS:g} s is {chance:.0%}. "
-            "Cut the clip into parts to look closer."
+            f"{coverage.seconds_sampled:.1f} of {seconds:.0f} s were sampled, in {coverage.windows} windows. A window "
+            f"meets a manipulated part of {PART_SECONDS:g} s with a chance of {chance:.0%}. To look closer, submit "
+            "parts of 40 s with start_seconds and end_seconds."
         )
     return warnings
 
 
-def _chance_of_meeting(spans: Sequence[tuple[float, float]], duration: float) -> float:
-    """Return the probability that a window meets a part of PART_SECONDS that begins at a random time."""
-    last_start = duration - PART_SECONDS
-    if last_start <= 0:
+def _chance_of_meeting(spans: Sequence[tuple[float, float]], part: ClipPart) -> float:
+    """Return the probability that a window meets PART_SECONDS that begin at a random time of a part with an end."""
+    assert part.end_seconds is not None
+    reached, last_start = part.start_seconds, part.end_seconds - PART_SECONDS
+    if last_start <= reached:
         return 1.0
-    met = reached = 0.0
+    met = 0.0
     for start, end in spans:
         first, last = max(start - PART_SECONDS, reached), min(end, last_start)
         met += max(last - first, 0.0)
         reached = max(reached, last)
-    return min(met / last_start, 1.0)
+    return min(met / (last_start - part.start_seconds), 1.0)

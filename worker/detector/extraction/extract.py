@@ -1,5 +1,6 @@
 """Extraction of face tracks from a clip: decode, detect faces, crop, link. Runs only in the sandbox."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -17,9 +18,11 @@ from worker.detector.extraction.shots import Thumbnail, is_cut, make_thumbnail
 from worker.detector.extraction.tracks import Tracker
 from worker.detector.extraction.video import ClipReader, DecodeStatistics, open_clip
 from worker.detector.types import (
+    WHOLE_CLIP,
     Box,
     ClipError,
     ClipInfo,
+    ClipPart,
     ClipWarning,
     Coverage,
     Extraction,
@@ -34,8 +37,15 @@ _SURE_CONFIDENCE = 0.75
 _TURN_GAIN = 1.3
 """Ratio of confidences that a picture must exceed by a quarter turn."""
 
-OnFrame = Callable[[int, int], None]
-OnSampled = Callable[[Frame, Sequence[Face]], None]
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Functions that are called during an extraction."""
+
+    on_frame: Callable[[int, int], None]
+    """Called after each frame with the number of frames done and expected."""
+    on_sampled: Callable[[Frame, Sequence[Face]], None]
+    """Called with each frame and its faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +72,9 @@ def extract_tracks(
     config: DetectorConfig,
     limits: ClipLimits,
     face_detector: FaceDetector,
+    callbacks: Callbacks,
     *,
-    on_frame: OnFrame,
-    on_sampled: OnSampled,
+    part: ClipPart = WHOLE_CLIP,
 ) -> Extraction:
     """Extract the faces of a clip.
 
@@ -73,14 +83,14 @@ def extract_tracks(
         config: Configuration of sampling, face detection and crops.
         limits: Limits of an untrusted clip.
         face_detector: Detects the faces of a frame.
-        on_frame: Called after each frame with the number of frames done and expected.
-        on_sampled: Called with each frame and its faces.
+        callbacks: Called during the extraction.
+        part: Part of the clip.
 
     Raises:
-        ClipError: The clip cannot be decoded or exceeds a limit.
+        ClipError: The clip cannot be decoded or exceeds a limit, or ends before the part.
     """
     with open_clip(file, limits) as clip:
-        extractor = _Extractor(clip, config, face_detector, on_frame, on_sampled)
+        extractor = _Extractor(clip, config, face_detector, callbacks, _find_frames(clip, part))
         sampled = extractor.sample()
         if _may_lie_on_its_side([frame for window in sampled for frame in window.frames]):
             clip.quarter_turns = extractor.find_quarter_turns([window.window for window in sampled])
@@ -96,7 +106,7 @@ def extract_tracks(
             [[frame.pts_seconds for frame in window.frames] for window in sampled],
             [len(frame.crops) for window in sampled for frame in window.frames],
             tracks=len(tracks),
-            duration=clip.info.duration_seconds,
+            part=_limit_part(clip, part),
             fps=clip.info.fps,
         )
         return Extraction(
@@ -107,17 +117,40 @@ def extract_tracks(
         )
 
 
+def _find_frames(clip: ClipReader, part: ClipPart) -> range:
+    """Return the frames of a part. Raises ClipError if it has none."""
+    end = math.inf if part.end_seconds is None else part.end_seconds
+    frames = clip.packets.timeline.find_range(part.start_seconds, end)
+    if not frames:
+        seconds = clip.packets.timeline.duration_seconds
+        message = f"The clip has {seconds:.1f} s and no frame after start_seconds. Choose an earlier part."
+        raise ClipError(FailureCode.PART_OUTSIDE, message)
+    return frames
+
+
+def _limit_part(clip: ClipReader, part: ClipPart) -> ClipPart:
+    """Return the part with the end of the clip, None if that is unknown."""
+    ends = [end for end in (part.end_seconds, clip.info.duration_seconds) if end is not None]
+    return ClipPart(part.start_seconds, min(ends, default=None))
+
+
 class _Extractor:
     """Sampling of one clip: decodes the planned windows and keeps thumbnails and face crops."""
 
     def __init__(
-        self, clip: ClipReader, config: DetectorConfig, detector: FaceDetector, on_frame: OnFrame, on_sampled: OnSampled
+        self,
+        clip: ClipReader,
+        config: DetectorConfig,
+        detector: FaceDetector,
+        callbacks: Callbacks,
+        part: range,
     ) -> None:
         self._clip = clip
         self._config = config
         self._detector = detector
         self._search = self._make_search()
-        self._on_frame, self._on_sampled = on_frame, on_sampled
+        self._callbacks = callbacks
+        self._part = part
         self._done = self._expected = 0
 
     def sample(self) -> list[_SampledWindow]:
@@ -129,11 +162,11 @@ class _Extractor:
         sampling, timeline = self._config.sampling, self._clip.packets.timeline
         self._search = self._make_search()
         self._clip.statistics = DecodeStatistics()
-        plan = plan_windows(timeline, sampling)
+        plan = plan_windows(timeline, sampling, self._part)
         self._expected += len(plan) * sampling.window_frames
         sampled = [part for window in plan for part in self._read(window)]
         while 0 < len(sampled) < sampling.windows_max:
-            window = plan_between_shots(timeline, [read.describe() for read in sampled], sampling)
+            window = plan_between_shots(timeline, [read.describe() for read in sampled], sampling, self._part)
             if window is None:
                 break
             self._expected += sampling.window_frames
@@ -177,7 +210,7 @@ class _Extractor:
                 self._expected += index
             parts[-1].frames.append(_SampledFrame(frame.pts_seconds, thumbnail, self._crop_faces(frame)))
             self._done += 1
-            self._on_frame(self._done, self._expected)
+            self._callbacks.on_frame(self._done, self._expected)
             if len(parts[-1].frames) == size:
                 break
         return parts
@@ -185,7 +218,7 @@ class _Extractor:
     def _crop_faces(self, frame: Frame) -> list[FaceCrop]:
         crops, clip = [], self._clip.info
         faces = self._search.find_faces(frame)
-        self._on_sampled(frame, faces)
+        self._callbacks.on_sampled(frame, faces)
         for face in faces:
             crop = make_crop(frame, face, self._config.crop, self._config.faces)
             box = _move_box(face.box, frame, clip)

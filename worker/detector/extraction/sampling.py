@@ -42,41 +42,50 @@ class SeenWindow:
         return is_cut(self.last, following.first)
 
 
-def plan_windows(timeline: Timeline, sampling: SamplingConfig) -> list[Window]:
-    """Return the windows of a film in order. They do not overlap, and none reaches over a fault of the clock."""
-    wanted = round(float(timeline.film_seconds[-1]) / sampling.seconds_per_window)
-    count = min(max(wanted, sampling.windows_min), sampling.windows_max)
-    windows = _plan_evenly(timeline, count, sampling)
+def plan_windows(timeline: Timeline, sampling: SamplingConfig, part: range | None = None) -> list[Window]:
+    """Return the windows of a film in order. They do not overlap, and none reaches over a fault of the clock.
+
+    Args:
+        timeline: Times and keyframes of the film.
+        sampling: Number and length of the windows.
+        part: Frames that the windows are spread over; None: all.
+    """
+    part = range(len(timeline)) if part is None else part
+    seconds = float(timeline.film_seconds[part.stop] - timeline.film_seconds[part.start])
+    count = min(max(round(seconds / sampling.seconds_per_window), sampling.windows_min), sampling.windows_max)
+    windows = _plan_evenly(timeline, count, sampling, part)
     frames = sum(min(sampling.window_frames, timeline.get_segment(one.start).stop - one.start) for one in windows)
-    if frames < min(count * sampling.window_frames, len(timeline)) / 2:  # many short segments
-        windows = _plan_evenly(timeline, sampling.windows_max, sampling)
+    if frames < min(count * sampling.window_frames, len(part)) / 2:  # many short segments
+        windows = _plan_evenly(timeline, sampling.windows_max, sampling, part)
     return windows
 
 
-def _plan_evenly(timeline: Timeline, count: int, sampling: SamplingConfig) -> list[Window]:
-    frames, film_seconds = len(timeline), float(timeline.film_seconds[-1])
-    if frames <= count * sampling.window_frames:  # all of them
-        starts = list(range(0, frames, sampling.window_frames))
+def _plan_evenly(timeline: Timeline, count: int, sampling: SamplingConfig, part: range) -> list[Window]:
+    if len(part) <= count * sampling.window_frames:  # all of them
+        starts = list(part[:: sampling.window_frames])
     else:
-        edges = np.linspace(0, film_seconds, count + 1).tolist()
+        limits = timeline.film_seconds[part.start], timeline.film_seconds[part.stop]
+        edges = np.linspace(*limits, count + 1).tolist()
         starts = [_choose_start(timeline, cell, sampling) for cell in pairwise(edges)]
     windows: list[Window] = []
     for start in starts:
-        earliest = windows[-1].start + sampling.window_frames if windows else 0
-        if max(start, earliest) < frames:
+        earliest = windows[-1].start + sampling.window_frames if windows else part.start
+        if max(start, earliest) < part.stop:
             windows.append(_make_window(timeline, max(start, earliest), earliest, sampling))
     return windows
 
 
-def plan_between_shots(timeline: Timeline, seen: Sequence[SeenWindow], sampling: SamplingConfig) -> Window | None:
-    """Return a window in the widest gap that may hide a shot, None if there is none.
+def plan_between_shots(
+    timeline: Timeline, seen: Sequence[SeenWindow], sampling: SamplingConfig, part: range | None = None
+) -> Window | None:
+    """Return a window in the widest gap of a part that may hide a shot, None if there is none.
 
     A gap between two windows with different pictures hides a cut. If there are cuts, the gaps before the first window
     and behind the last one may hide a shot, too.
     """
-    size = sampling.window_frames
-    starts = [0, *(one.window.start + size for one in seen)]
-    stops = [*(one.window.start for one in seen), len(timeline)]
+    size, part = sampling.window_frames, range(len(timeline)) if part is None else part
+    starts = [part.start, *(one.window.start + size for one in seen)]
+    stops = [*(one.window.start for one in seen), part.stop]
     has_cut = [before.differs_from(after) for before, after in pairwise(seen)]
     is_cut_film = any(has_cut)
     gaps = [

@@ -22,6 +22,8 @@ _MISSING = -(2**63)
 """Time of a packet without one."""
 _PAUSE_SECONDS = 5.0
 """Longest step between two frames that counts as film: a longer pause shows nothing new."""
+_ROUNDING_SECONDS = 1e-6
+"""Tolerance of sums of steps."""
 _JUMP_SECONDS = 60.0
 """Shortest step between two frames that is a fault of the clock, as between joined recordings."""
 _JITTER_SECONDS = 0.5
@@ -132,6 +134,11 @@ class Timeline:
         """Return the packets of the segment of a packet."""
         segment = self._find_segment(number)
         return range(int(self._starts[segment]), int(self._stops[segment]))
+
+    def find_range(self, start_seconds: float, end_seconds: float) -> range:
+        """Return the frames that a player shows between two times, in order of presentation; may be empty."""
+        first, stop = np.searchsorted(self._shown_seconds[:-1], [start_seconds - _ROUNDING_SECONDS, end_seconds])
+        return range(int(first), int(max(stop, first)))
 
     def get_dts(self, number: int) -> int:
         """Return the decoding time of a packet."""

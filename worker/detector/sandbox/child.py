@@ -16,11 +16,11 @@ import app
 import worker
 from app.core.enums import FailureCode
 from worker.detector.config import ClipLimits, DetectorConfig
-from worker.detector.extraction.extract import extract_tracks
+from worker.detector.extraction.extract import Callbacks, extract_tracks
 from worker.detector.extraction.faces import FaceDetector
 from worker.detector.sandbox.confinement import allow_cpu_seconds, confine, die_with_parent
 from worker.detector.sandbox.protocol import pack_extraction, write_message
-from worker.detector.types import ClipError, Extraction, Face, Frame
+from worker.detector.types import ClipError, ClipPart, Extraction, Face, Frame
 
 REQUEST_MAX_BYTES = 64 * 2**10
 _MEMORY_MESSAGE = "Decoding the clip exceeds the memory limit. Scale the clip down."
@@ -75,8 +75,8 @@ def main() -> None:
                     config,
                     limits,
                     face_detector,
-                    on_frame=output.send_progress,
-                    on_sampled=on_sampled,
+                    Callbacks(output.send_progress, on_sampled),
+                    part=ClipPart(*request["part"]),
                 ),
             )
 

@@ -17,7 +17,7 @@ from app.core.enums import FailureCode
 from worker.detector.config import ClipLimits, DetectorConfig
 from worker.detector.sandbox import protocol
 from worker.detector.sandbox.confinement import SINGLE_THREAD_ENVIRONMENT
-from worker.detector.types import ClipError, Extraction
+from worker.detector.types import WHOLE_CLIP, ClipError, ClipPart, Extraction
 
 OnFrame = Callable[[int, int], None]
 OnImage = Callable[[protocol.SampledFrame], None]
@@ -74,7 +74,9 @@ class Sandbox:
             self._child = _Child(self._config, self._options)
         return self._child.layers
 
-    def extract(self, clip: BinaryIO, on_frame: OnFrame, *, on_image: OnImage | None = None) -> Extraction:
+    def extract(
+        self, clip: BinaryIO, on_frame: OnFrame, *, on_image: OnImage | None = None, part: ClipPart = WHOLE_CLIP
+    ) -> Extraction:
         """Extract the faces of a clip.
 
         Args:
@@ -82,6 +84,7 @@ class Sandbox:
             on_frame: Called with the frames done and expected, also while the child is silent. An exception that it
                 raises ends the work.
             on_image: Called with each sampled frame, whose encoding takes time.
+            part: Part of the clip.
 
         Raises:
             ClipError: As ``extract_tracks``, or the child crashed, timed out or exceeded a resource limit.
@@ -89,7 +92,7 @@ class Sandbox:
         """
         for _ in range(_TRIES):
             try:
-                return self._extract_once(clip, on_frame, on_image)
+                return self._extract_once(clip, on_frame, on_image, part)
             except _ChildDiedError:
                 continue
             except _ChildTimeoutError as error:
@@ -109,12 +112,12 @@ class Sandbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _extract_once(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None) -> Extraction:
+    def _extract_once(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None, part: ClipPart) -> Extraction:
         self.start()
         child = self._child
         assert child is not None
         try:
-            extraction = child.extract(clip, on_frame, on_image)
+            extraction = child.extract(clip, on_frame, on_image, part)
         except ClipError as error:
             if error.code in {FailureCode.RESOURCE_LIMIT, FailureCode.INTERNAL}:
                 self.close()  # the state of its memory is unknown
@@ -158,13 +161,17 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def extract(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None) -> Extraction:
+    def extract(self, clip: BinaryIO, on_frame: OnFrame, on_image: OnImage | None, part: ClipPart) -> Extraction:
         timeout = self._options.clip_timeout_seconds
         deadline = time.monotonic() + timeout
         last = [0, 0]
         try:
             # All cores for the whole time: the deadline ends a hang first, this limit ends a child without a parent.
-            request = {"cpu_seconds": timeout * (os.cpu_count() or 1), "send_images": on_image is not None}
+            request = {
+                "cpu_seconds": timeout * (os.cpu_count() or 1),
+                "send_images": on_image is not None,
+                "part": [part.start_seconds, part.end_seconds],
+            }
             socket.send_fds(self._channel, [json.dumps(request).encode()], [clip.fileno()])
             while True:
                 head, pixels = self._read_message(deadline, on_idle=lambda: on_frame(*last))

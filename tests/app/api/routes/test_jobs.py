@@ -1,5 +1,7 @@
 """Routes of jobs: submitted, listed, read, canceled, deleted. No worker runs: tests end jobs themselves."""
 
+from typing import Any
+
 import pytest
 from fastapi.testclient import TestClient
 from pydantic import ValidationError
@@ -8,6 +10,7 @@ from sqlalchemy import select
 from app.core.settings import Settings
 from app.db.tables.webhooks import WebhookEvent
 from app.infra.clip_storage import ClipStorage
+from app.services import attempts
 from tests.support.api import (
     MP4,
     Sessions,
@@ -20,6 +23,8 @@ from tests.support.api import (
     register_endpoint,
     submit,
 )
+from tests.support.factories import make_attempt_result
+from tests.support.jobs import claim_job
 
 
 def test_submitted_clip_becomes_a_queued_job(api: TestClient) -> None:
@@ -143,3 +148,22 @@ def test_links_begin_with_the_public_url(settings: Settings, sessions: Sessions)
 def test_public_url_that_gives_no_links_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match="public_url"):
         Settings(public_url=url, _env_file=None)
+
+
+def test_part_of_a_clip_is_stored_and_has_a_result_of_its_own(api: TestClient, sessions: Sessions) -> None:
+    part = submit(api, start_seconds=2.5, end_seconds=10)
+    assert (part["start_seconds"], part["end_seconds"]) == (2.5, 10.0)
+    attempt = claim_job(sessions)
+    assert (attempt.start_seconds, attempt.end_seconds) == (2.5, 10.0)
+    with sessions() as session:
+        attempts.succeed(session, attempt, make_attempt_result())
+    same: dict[str, Any] = {"start_seconds": 2.5, "end_seconds": 10}
+    for options, is_reused in (({}, False), ({"start_seconds": 2.5}, False), (same, True)):
+        submit(api, **options)
+        attempt = claim_job(sessions)
+        with sessions() as session:
+            assert attempts.reuse_result(session, attempt, detector_sha256="0" * 64) is is_reused
+    (error,) = problem(post_clip(api, start_seconds=5, end_seconds=5), 400, "invalid_request")["errors"]
+    assert error["pointer"] == "/options"
+    again = api.post(f"{part['links']['self']}:reanalyze").json()
+    assert (again["start_seconds"], again["end_seconds"]) == (2.5, 10.0)

@@ -33,6 +33,7 @@ def test_new_version_does_not_change_submitted_jobs(api: TestClient, sessions: S
         {"manipulated_false_positive_rate": 0.6},
         {"suspicious_false_positive_rate": 0.001},
         {"suspicious_false_positive_rate": 0},
+        {"manipulated_false_positive_rate": 5e-324},
         {"name": "Not A Name"},
         {"actions": {"manipulated": "explode"}},
     ],

@@ -5,18 +5,19 @@ import pytest
 
 from app.core.enums import WarningCode
 from worker.detector.extraction.coverage import measure_coverage, warn_about_coverage
-from worker.detector.types import Coverage
+from worker.detector.types import ClipPart, Coverage
 
 
-def measure(starts: list[float], duration: float | None, *, tracks: int = 1) -> Coverage:
+def measure(starts: list[float], duration: float | None, *, tracks: int = 1, begin: float = 0.0) -> Coverage:
     """Measure the coverage of windows of eight frames at 25 frames per second."""
     windows = [[start + frame / 25 for frame in range(8)] for start in starts]
-    return measure_coverage(windows, [1] * 8 * len(starts), tracks=tracks, duration=duration, fps=25)
+    part = ClipPart(begin, duration)
+    return measure_coverage(windows, [1] * 8 * len(starts), tracks=tracks, part=part, fps=25)
 
 
 def test_windows_are_counted_and_measured() -> None:
     coverage = measure([0.0, 5.0], 10.0)
-    assert (coverage.windows, coverage.frames_sampled, coverage.seconds_total) == (2, 16, 10.0)
+    assert (coverage.windows, coverage.frames_sampled, coverage.end_seconds) == (2, 16, 10.0)
     assert coverage.seconds_sampled == pytest.approx(0.64)
     assert coverage.chance_of_5_seconds == 1.0
     assert warn_about_coverage(coverage, tracks_kept=1) == {}
@@ -42,10 +43,17 @@ def test_sparse_coverage_is_told_with_the_chance() -> None:
     coverage = measure([75.0 * number for number in range(8)], 600.0)
     detail = warn_about_coverage(coverage, tracks_kept=1)[WarningCode.SPARSE_COVERAGE]
     assert "2.6 of 600 s were sampled, in 8 windows" in detail
-    assert "is 6%" in detail
+    assert "a chance of 6%" in detail
     assert warn_about_coverage(measure([0.0], None), tracks_kept=1) == {}
 
 
 def test_people_that_were_left_out_are_told() -> None:
     detail = warn_about_coverage(measure([0.0], 1.0, tracks=9), tracks_kept=8)[WarningCode.TOO_MANY_FACES]
     assert detail == "9 tracks were found. The 8 longest were analyzed."
+
+
+def test_chance_is_that_of_the_part_alone() -> None:
+    assert measure([100.0, 105.0], 110.0, begin=100.0).chance_of_5_seconds == 1.0
+    late = measure([110.0], 120.0, begin=100.0).chance_of_5_seconds
+    assert late == pytest.approx(1.0)
+    assert measure([100.0], 120.0, begin=100.0).chance_of_5_seconds == pytest.approx(0.32 / 15)

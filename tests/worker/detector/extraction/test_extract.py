@@ -9,14 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from app.core.enums import WarningCode
+from app.core.enums import FailureCode, WarningCode
 from tests.support import clips
 from tests.support.catalogue import RARE
 from tests.support.clips import encode, film, two_films
 from worker.detector.config import ClipLimits, DetectorConfig, SamplingConfig
-from worker.detector.extraction.extract import extract_tracks
+from worker.detector.extraction.extract import Callbacks, extract_tracks
 from worker.detector.extraction.faces import FaceDetector
-from worker.detector.types import Extraction
+from worker.detector.types import WHOLE_CLIP, ClipError, ClipPart, Extraction
 
 Clip = Callable[[str], Path]
 Extract = Callable[..., Extraction]
@@ -28,7 +28,9 @@ def extract() -> Iterator[Extract]:
     config = DetectorConfig()
     detector = FaceDetector(confidence_min=config.faces.confidence_min)
 
-    def run(path: Path, *, limits: ClipLimits | None = None, **sampling: Any) -> Extraction:
+    def run(
+        path: Path, *, limits: ClipLimits | None = None, part: ClipPart = WHOLE_CLIP, **sampling: Any
+    ) -> Extraction:
         changed = config.model_copy(update={"sampling": SamplingConfig(**sampling)})
         with path.open("rb") as file:
             return extract_tracks(
@@ -36,8 +38,8 @@ def extract() -> Iterator[Extract]:
                 changed,
                 limits or ClipLimits(),
                 detector,
-                on_frame=lambda *_: None,
-                on_sampled=lambda *_: None,
+                Callbacks(lambda *_: None, lambda *_: None),
+                part=part,
             )
 
     yield run
@@ -167,3 +169,34 @@ def test_limits_of_packets_are_named_in_warnings(extract: Extract, clip: Clip) -
     listed = extract(clip("vp9.webm"), limits=ClipLimits(listed_packets_max=25))
     assert codes_of(listed) == [WarningCode.LENGTH_LIMITED]
     assert "first 1 s" in listed.warnings[0].detail
+
+
+def times_of(extraction: Extraction) -> list[float]:
+    return [crop.pts_seconds for track in extraction.tracks for crop in track.crops]
+
+
+@pytest.mark.parametrize(("start", "end"), [(1.0, 2.0), (2.5, None), (0.0, 0.5)])
+def test_only_the_part_is_sampled(extract: Extract, clip: Clip, start: float, end: float | None) -> None:
+    extraction = extract(clip("speaker.mp4"), part=ClipPart(start, end))
+    last = extraction.clip.duration_seconds if end is None else end
+    assert last is not None
+    times = times_of(extraction)
+    assert start - 0.01 <= min(times) <= max(times) < last + 0.3  # a window may end behind the part
+    coverage = extraction.coverage
+    assert coverage.start_seconds == start
+    assert coverage.end_seconds == pytest.approx(last)
+    assert coverage.windows == 2
+
+
+def test_part_of_a_long_clip_is_sampled_more_densely(extract: Extract, clip: Clip) -> None:
+    path = clip("four_people.mp4")
+    whole, part = (extract(path, part=found, windows_max=4) for found in (WHOLE_CLIP, ClipPart(6.0, 12.0)))
+    assert whole.coverage.windows == part.coverage.windows == 4
+    assert min(times_of(part)) >= 5.99
+
+
+@pytest.mark.parametrize("start", [4.01, 100.0])
+def test_part_behind_the_end_of_the_clip_is_named(extract: Extract, clip: Clip, start: float) -> None:
+    with pytest.raises(ClipError, match=r"The clip has 4\.0 s") as caught:
+        extract(clip("speaker.mp4"), part=ClipPart(start, None))
+    assert caught.value.code is FailureCode.PART_OUTSIDE
