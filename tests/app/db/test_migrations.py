@@ -2,15 +2,15 @@
 
 from alembic import command
 from sqlalchemy import inspect, select, text
+from uuid_utils.compat import uuid7
 
-from app.core.enums import JobStatus
+from app.core.ids import IdPrefix, format_id
 from app.db.engine import make_engine, make_sessions
 from app.db.migrations import make_config, migrate
 from app.db.tables.webhooks import WebhookEndpoint, WebhookEvent
 from app.local.embedded_servers import create_database
 from app.local.embedded_servers import database_url as url_of
 from tests.support.api import read_body
-from tests.support.jobs import make_job
 
 
 def test_migrated_schema_matches_the_tables(database_url: str) -> None:
@@ -36,18 +36,22 @@ def test_pending_events_get_their_bodies(database_url: str) -> None:
     command.upgrade(make_config(url), "202611280030")
     engine = make_engine(url)
     with make_sessions(engine)() as session, session.begin():
-        job = make_job(
-            external_id="post-1", status=JobStatus.FAILED, failure_code="not_a_video", failure_retryable=False
+        job_id = uuid7()
+        # By SQL: the class has columns of later versions.
+        insert = text(
+            "INSERT INTO jobs (id, tenant, status, attempt, lost_attempts, client_metadata, external_id, failure_code, "
+            "failure_retryable) VALUES (:id, 'default', 'failed', 1, 0, '{}', 'post-1', 'not_a_video', false)"
         )
+        session.execute(insert, {"id": job_id})
         endpoint = WebhookEndpoint(tenant="default", url="https://webhooks.example/", secret="whsec_")  # noqa: S106
-        session.add_all([job, endpoint])
+        session.add(endpoint)
         session.flush()
         insert = text(
             "INSERT INTO webhook_events (id, endpoint_id, type, job_id, next_at) "
             "SELECT gen_random_uuid(), :endpoint, type, :job, now() FROM unnest(ARRAY['job.queued', 'job.failed']) type"
         )
-        session.execute(insert, {"endpoint": endpoint.id, "job": job.id})
-        public_id = job.public_id
+        session.execute(insert, {"endpoint": endpoint.id, "job": job_id})
+        public_id = format_id(IdPrefix.JOB, job_id)
     migrate(url)
     with make_sessions(engine)() as session:
         bodies = [read_body(event) for event in session.scalars(select(WebhookEvent))]

@@ -55,5 +55,5 @@ def test_people_that_were_left_out_are_told() -> None:
 def test_chance_is_that_of_the_part_alone() -> None:
     assert measure([100.0, 105.0], 110.0, begin=100.0).chance_of_5_seconds == 1.0
     late = measure([110.0], 120.0, begin=100.0).chance_of_5_seconds
-    assert late == pytest.approx(1.0)
+    assert late == pytest.approx(5.32 / 15)
     assert measure([100.0], 120.0, begin=100.0).chance_of_5_seconds == pytest.approx(0.32 / 15)
