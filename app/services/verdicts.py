@@ -67,17 +67,18 @@ def count_people(payload: Mapping[str, Any]) -> int:
 
 def find_thresholds(calibration: Calibration, policy: Policy | None, *, people: int) -> Thresholds:
     """Return the thresholds of a policy for a clip with several people that were evaluated."""
-    return calibration.curve.make_thresholds(_rates_of(calibration, policy), people=people)
+    rates = _find_rates(policy, calibration) or calibration.rates
+    return calibration.curve.make_thresholds(rates, people=people)
 
 
 def warn_about_rates(calibration: Calibration, policy: Policy | None, *, people: int) -> list[WarningDetail]:
     """Return a warning if the calibration cannot show the rates of the policy, or its own for several people."""
-    has_rates = _has_rates(policy)
+    policy_rates = _find_rates(policy, calibration)
     named = f"{calibration.model} {calibration.version}"
     if calibration.lowest_false_positive_rate is None:
         text = f"{named} is not calibrated: the rates of the policy have no effect. Calibrate it, or use another model."
-        return [WarningDetail(code=WarningCode.RATE_NOT_SHOWN, detail=text)] if has_rates else []
-    asked = _rates_of(calibration, policy) if has_rates else calibration.thresholds
+        return [WarningDetail(code=WarningCode.RATE_NOT_SHOWN, detail=text)] if policy_rates else []
+    asked = policy_rates or calibration.thresholds
     given = find_thresholds(calibration, policy, people=people)
     for name in ("manipulated_false_positive_rate", "suspicious_false_positive_rate"):
         asked_rate, given_rate = getattr(asked, name), getattr(given, name)
@@ -103,18 +104,14 @@ def actions_of(policy: Policy | None) -> Actions:
     return Actions.model_validate(policy.actions) if policy else Actions()
 
 
-def _has_rates(policy: Policy | None) -> bool:
-    return policy is not None and policy.suspicious_false_positive_rate is not None
-
-
-def _rates_of(calibration: Calibration, policy: Policy | None) -> TargetRates:
-    """Return the rates of a policy, or those of the calibration if it has none of its own."""
+def _find_rates(policy: Policy | None, calibration: Calibration) -> TargetRates | None:
+    """Return the rates of a policy, with the miss rate of the calibration; None: those of the calibration hold."""
     if (
         policy is None
         or policy.manipulated_false_positive_rate is None
         or policy.suspicious_false_positive_rate is None
     ):
-        return calibration.rates
+        return None
     return TargetRates(
         suspicious_false_positive_rate=policy.suspicious_false_positive_rate,
         manipulated_false_positive_rate=policy.manipulated_false_positive_rate,

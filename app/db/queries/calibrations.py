@@ -22,7 +22,6 @@ _PROBABILITIES = "$.tracks[*].probability ? (@ != null)"
 class ScoredClip:
     """Clip of a job with the probability of each person that was evaluated."""
 
-    job_id: UUID
     sha256: str
     model_calibration_sha256: str
     probabilities: list[float]
@@ -98,7 +97,7 @@ def iterate_scored_clips(
     )
     probabilities = func.jsonb_path_query_array(Result.payload, cast(_PROBABILITIES, JSONPATH))
     query = (
-        select(Job.id, Job.clip_sha256, Result.calibration_sha256, probabilities, newest_label)
+        select(Job.clip_sha256, Result.calibration_sha256, probabilities, newest_label)
         .join(Job.result)
         .where(Job.tenant == tenant, Job.deleted_at.is_(None), *_chosen(job_ids, batch_id, newest_label.is_not(None)))
         .order_by(Job.id.desc())
